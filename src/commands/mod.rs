@@ -1,0 +1,127 @@
+//! One file a command: its help text, its options, and how core and net are
+//! put together for it.
+//!
+//! Exit codes are the same everywhere: 0 success, 1 a negative answer, 2 wrong
+//! usage, 3 more than one master, 4 cannot (no interface, port taken, no
+//! permission).
+
+pub mod options;
+
+use lexopt::{Arg, Parser};
+use std::io::Write;
+use std::process::ExitCode;
+
+/// A command as the door knows it.
+pub struct Command {
+    /// The word on the command line.
+    pub name: &'static str,
+    /// What it does, in one line of `--help`.
+    pub summary: &'static str,
+    /// What `--help` prints: usage line first, then the options, one to a line.
+    pub help: &'static str,
+    /// Reads the arguments behind the command's name, runs it to its end and
+    /// gives the exit code.
+    pub run: fn(&mut Parser) -> Outcome,
+}
+
+/// Every command, in the order of `boardroom --help`.
+pub const COMMANDS: &[Command] = &[];
+
+/// How a command ended.
+pub type Outcome = Result<u8, Failure>;
+
+/// Why a command ended before its end: an exit code, and one line that says
+/// what was wrong and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The exit code.
+    pub code: u8,
+    /// The line for standard error.
+    pub message: String,
+}
+
+impl Failure {
+    /// The command line is wrong: exit code 2.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self {
+            code: 2,
+            message: message.into(),
+        }
+    }
+
+    /// The machine does not allow it: exit code 4.
+    pub fn cannot(message: impl Into<String>) -> Self {
+        Self {
+            code: 4,
+            message: message.into(),
+        }
+    }
+
+    /// A command asked for its help text: no failure at all.
+    pub fn help(text: &str) -> Self {
+        Self {
+            code: 0,
+            message: text.trim_end().into(),
+        }
+    }
+}
+
+impl From<lexopt::Error> for Failure {
+    fn from(error: lexopt::Error) -> Self {
+        Self::usage(format!("{error}; --help tells the options"))
+    }
+}
+
+/// Runs the program: the command line's command, to its exit code.
+pub fn main() -> ExitCode {
+    let mut parser = Parser::from_env();
+    let code = match run(&mut parser) {
+        Ok(code) => code,
+        Err(Failure { code: 0, message }) => print(&message),
+        Err(Failure { code, message }) => {
+            let _ = writeln!(std::io::stderr(), "boardroom: {message}");
+            code
+        }
+    };
+    ExitCode::from(code)
+}
+
+fn run(parser: &mut Parser) -> Outcome {
+    match parser.next()? {
+        None => Err(Failure::usage(
+            "no command given; `boardroom --help` lists them",
+        )),
+        Some(Arg::Long("help") | Arg::Short('h')) => Err(Failure::help(&overview())),
+        Some(Arg::Long("version") | Arg::Short('V')) => Err(Failure::help(concat!(
+            "boardroom ",
+            env!("CARGO_PKG_VERSION")
+        ))),
+        Some(Arg::Value(word)) => {
+            let word = word.to_string_lossy();
+            match COMMANDS.iter().find(|command| command.name == word) {
+                Some(command) => (command.run)(parser),
+                None => Err(Failure::usage(format!(
+                    "no command {word:?}; `boardroom --help` lists them"
+                ))),
+            }
+        }
+        Some(other) => Err(other.unexpected().into()),
+    }
+}
+
+fn overview() -> String {
+    let mut text = String::from("Usage: boardroom COMMAND [OPTION]...\n\nCommands:\n");
+    for command in COMMANDS {
+        text.push_str(&format!("  {:<10} {}\n", command.name, command.summary));
+    }
+    text.push_str("\n`boardroom COMMAND --help` tells more.\n");
+    text
+}
+
+/// Prints to standard output; a closed one is exit code 4.
+fn print(text: &str) -> u8 {
+    match writeln!(std::io::stdout(), "{text}") {
+        Ok(()) => 0,
+        Err(_) => 4,
+    }
+}

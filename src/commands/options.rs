@@ -1,0 +1,75 @@
+//! What several commands read from the command line in the same way.
+
+use super::Failure;
+use crate::time::Duration;
+use core::net::{Ipv4Addr, SocketAddrV4};
+use lexopt::Parser;
+
+/// The value of the option just read, as text.
+pub fn text(parser: &mut Parser, option: &str) -> Result<String, Failure> {
+    parser
+        .value()?
+        .into_string()
+        .map_err(|_| Failure::usage(format!("{option}: the value is not UTF-8")))
+}
+
+/// A UDP or TCP port from 1 to 65535.
+pub fn port(text: &str) -> Result<u16, Failure> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(Failure::usage(format!(
+            "no port {text:?}: give a number from 1 to 65535"
+        ))),
+        Ok(port) => Ok(port),
+    }
+}
+
+/// A port from 0 to 65535, where 0 asks for a free one.
+pub fn port_or_free(text: &str) -> Result<u16, Failure> {
+    text.parse().map_err(|_| {
+        Failure::usage(format!(
+            "no port {text:?}: give a number from 0 (a free one) to 65535"
+        ))
+    })
+}
+
+/// An IPv4 address.
+pub fn address(option: &str, text: &str) -> Result<Ipv4Addr, Failure> {
+    text.parse().map_err(|_| {
+        Failure::usage(format!(
+            "{option} {text:?}: give an IPv4 address such as 10.3.52.2"
+        ))
+    })
+}
+
+/// An IPv4 address, with a port behind a colon if another than `port` is meant.
+pub fn address_and_port(option: &str, text: &str, port: u16) -> Result<SocketAddrV4, Failure> {
+    match text.parse() {
+        Ok(both) => Ok(both),
+        Err(_) => Ok(SocketAddrV4::new(address(option, text)?, port)),
+    }
+}
+
+/// A span of time from `least` to `most`.
+pub fn duration(
+    option: &str,
+    text: &str,
+    least: Duration,
+    most: Duration,
+) -> Result<Duration, Failure> {
+    match Duration::parse(text) {
+        Some(span) if least <= span && span <= most => Ok(span),
+        _ => Err(Failure::usage(format!(
+            "{option} {text:?}: give a time from {least} to {most}, such as 50ms or 1s"
+        ))),
+    }
+}
+
+/// A whole number from `least` to `most`.
+pub fn number(option: &str, text: &str, least: u64, most: u64) -> Result<u64, Failure> {
+    match text.parse() {
+        Ok(number) if least <= number && number <= most => Ok(number),
+        _ => Err(Failure::usage(format!(
+            "{option} {text:?}: give a whole number from {least} to {most}"
+        ))),
+    }
+}

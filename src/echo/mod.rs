@@ -1,0 +1,1 @@
+//! The first link test: is this text alphanumeric?

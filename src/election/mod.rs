@@ -1,0 +1,4 @@
+//! The election: which board is master, and who says so.
+
+pub mod rank;
+pub mod wire;

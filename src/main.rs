@@ -1,0 +1,7 @@
+//! The door: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    boardroom::commands::main()
+}

@@ -1,0 +1,1 @@
+//! match: a tracker that finds the servers which hold a number.

@@ -1,0 +1,1 @@
+//! The only sockets, clocks, files and signals, and the one poll loop.

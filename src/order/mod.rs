@@ -1,0 +1,1 @@
+//! order: which of the contestants' messages came first.

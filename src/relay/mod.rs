@@ -1,0 +1,1 @@
+//! relay: messages stored and forwarded between clients of a line of servers.

@@ -1,0 +1,1 @@
+//! sequence: which client sent which number, and what got lost.
