@@ -140,12 +140,27 @@ pub fn parse(datagram: &[u8]) -> Result<Text<'_>, Invalid> {
 /// trailing CR, LF and spaces.
 pub fn text_of(datagram: &[u8]) -> &[u8] {
     let counted = datagram.get(..MESSAGE_LEN).unwrap_or(datagram);
-    let text = counted.split(|&byte| byte == 0).next().unwrap_or_default();
+    trimmed(counted.split(|&byte| byte == 0).next().unwrap_or_default())
+}
+
+/// `text` without trailing CR, LF and spaces.
+fn trimmed(text: &[u8]) -> &[u8] {
     let end = text
         .iter()
         .rposition(|byte| !matches!(byte, b'\r' | b'\n' | b' '))
         .map_or(0, |last| last + 1);
     text.get(..end).unwrap_or_default()
+}
+
+/// The answer that a client makes of a datagram: name and address. Old
+/// programs with long names answer beyond the 40th byte, so a client, other
+/// than a board, reads as far as the first NUL.
+pub fn answer_of(datagram: &[u8]) -> Option<(&[u8], Ipv4Addr)> {
+    let text = datagram.split(|&byte| byte == 0).next()?;
+    match parse_answer(trimmed(text))? {
+        Text::Answer { name, address } => Some((name, address)),
+        _ => None,
+    }
 }
 
 /// Reads the trailer's fields, if the datagram is long enough to have one and
