@@ -37,6 +37,7 @@ pub mod election;
 pub mod net;
 pub mod rng;
 pub mod service;
+pub mod text;
 pub mod time;
 
 pub mod echo;

@@ -118,4 +118,53 @@ pub trait Service {
     /// When [`Event::Timer`] is wanted next. After a `Timer` it must lie in
     /// the future, or be none: a timer that fires for ever is a busy loop.
     fn deadline(&self) -> Option<Instant>;
+
+    /// Whether a line of standard input may be handed in now. What is not
+    /// wanted yet waits unread, so that a client fed from a large file needs
+    /// no queue of its own.
+    fn wants_line(&self) -> bool {
+        true
+    }
+}
+
+/// Where a client finds its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// At an address that was given.
+    At(SocketAddrV4),
+    /// At the LAN's master, whoever that is, on this port (`--server auto`).
+    Master {
+        /// The service's port there.
+        port: u16,
+    },
+}
+
+impl Server {
+    /// At the start: the address if it is known, or else asks the LAN.
+    pub fn look_up(self, turn: &mut Turn<'_>) -> Option<SocketAddrV4> {
+        match self {
+            Self::At(address) => Some(address),
+            Self::Master { .. } => {
+                turn.push(Action::FindMaster);
+                None
+            }
+        }
+    }
+
+    /// When the LAN has answered ([`Event::Master`]): the server's address; or
+    /// says that there is none, and leaves with exit code 1.
+    pub fn found(self, master: Option<Ipv4Addr>, turn: &mut Turn<'_>) -> Option<SocketAddrV4> {
+        match (self, master) {
+            (Self::At(address), _) => Some(address),
+            (Self::Master { port }, Some(master)) => Some(SocketAddrV4::new(master, port)),
+            (Self::Master { .. }, None) => {
+                turn.complain(
+                    "no master answered WHOIS: give --server an address, or start a board \
+                     with `boardroom serve` and elect one with `boardroom vote`",
+                );
+                turn.push(Action::Exit(1));
+                None
+            }
+        }
+    }
 }

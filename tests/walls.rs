@@ -18,6 +18,7 @@ const PURE: &[&str] = &[
     "order",
     "rng.rs",
     "service.rs",
+    "text.rs",
     "time.rs",
 ];
 

@@ -1,6 +1,7 @@
 //! What several commands read from the command line in the same way.
 
 use super::Failure;
+use crate::service::Server;
 use crate::time::Duration;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use lexopt::Parser;
@@ -46,6 +47,15 @@ pub fn address_and_port(option: &str, text: &str, port: u16) -> Result<SocketAdd
     match text.parse() {
         Ok(both) => Ok(both),
         Err(_) => Ok(SocketAddrV4::new(address(option, text)?, port)),
+    }
+}
+
+/// The value of a client's `--server`: `auto` for the LAN's master, or an IPv4
+/// address, with a port behind a colon if another than `port` is meant.
+pub fn server(text: &str, port: u16) -> Result<Server, Failure> {
+    match text {
+        "auto" => Ok(Server::Master { port }),
+        _ => Ok(Server::At(address_and_port("--server", text, port)?)),
     }
 }
 

@@ -1,0 +1,50 @@
+//! Text from outside, made fit for a terminal and a log.
+
+use core::fmt::Write;
+
+/// What bytes from a peer look like in a line of output: UTF-8 as it is, but
+/// control characters, characters that turn the writing direction, and bytes
+/// that are not UTF-8 as escapes. A peer can so neither forge a second line nor
+/// steer the terminal.
+pub fn visible(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            // Writing to a `String` cannot fail.
+            let _ = match character {
+                '\n' => text.write_str("\\n"),
+                '\r' => text.write_str("\\r"),
+                '\t' => text.write_str("\\t"),
+                '\0' => text.write_str("\\0"),
+                '\x01'..='\x1f' | '\x7f'..='\u{9f}' => {
+                    write!(text, "\\x{:02x}", u32::from(character))
+                }
+                '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                    write!(text, "\\u{{{:x}}}", u32::from(character))
+                }
+                plain => text.write_char(plain),
+            };
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_peer_can_forge_a_line_or_steer_the_terminal() {
+        assert_eq!(visible("Grüße, 世界".as_bytes()), "Grüße, 世界");
+        assert_eq!(
+            visible(b"a\nb\r\n\t\0\x1b[2J\x7f"),
+            "a\\nb\\r\\n\\t\\0\\x1b[2J\\x7f"
+        );
+        assert_eq!(visible(b"caf\xe9 \xc3"), "caf\\xe9 \\xc3");
+        assert_eq!(visible("\u{9b}31m\u{202e}".as_bytes()), "\\x9b31m\\u{202e}");
+        assert_eq!(visible(b""), "");
+    }
+}
