@@ -1,0 +1,9 @@
+# The ARM builds: making them, their size, and what proves them.
+
+.PHONY: firmware
+firmware: ## both ARM builds, in target/firmware; ROUTE=cross|rustup|distribution
+	@board/tools/build
+
+.PHONY: size
+size: firmware ## the firmware's size by crate, against board/size.txt; RECORD=1 writes it
+	@board/tools/size $(if $(RECORD),--record)

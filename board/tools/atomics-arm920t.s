@@ -1,0 +1,58 @@
+@ The atomics of musl, by way of the kernel's user helpers alone. musl's own
+@ file also holds variants for ARMv6 and v7, taken at run time by the CPU it
+@ finds: right, but then no reading of the program proves that it is ARMv4T.
+@ Rust's atomics need the helpers (CONFIG_KUSER_HELPERS=y) in any case.
+@ The names are musl's; linked first, this file takes the other's place.
+
+    .syntax unified
+    .arch armv4t
+    .text
+    .p2align 2
+
+    .macro function name
+    .global \name
+    .hidden \name
+    .type \name, %function
+\name:
+    .endm
+
+@ Compare and swap: old in r0, new in r1, address in r2; r0 is 0 if it did.
+    function __a_cas_v6
+    function __a_cas_v7
+    mvn r3, #0xf000
+    sub pc, r3, #0x3f           @ 0xffff0fc0
+
+@ Memory barrier; may change ip.
+    function __a_barrier_v6
+    function __a_barrier_v7
+    mvn ip, #0xf000
+    sub pc, ip, #0x5f           @ 0xffff0fa0
+
+@ The same for kernels before the barrier's helper: a swap that changes nothing.
+    function __a_barrier_oldkuser
+    push {r0, r1, r2, r3, ip, lr}
+    mov r1, r0
+    mov r2, sp
+    bl __a_cas_v7
+    pop {r0, r1, r2, r3, ip, lr}
+    bx lr
+
+@ Thread pointer to r0; may change nothing else.
+    function __a_gettp_cp15
+    mvn r0, #0xf000
+    sub pc, r0, #0x1f           @ 0xffff0fe0
+
+    .data
+    .p2align 2
+    .macro pointer name value
+    .global \name
+    .hidden \name
+    .type \name, %object
+    .size \name, 4
+\name:
+    .word \value
+    .endm
+
+    pointer __a_cas_ptr, __a_cas_v7
+    pointer __a_barrier_ptr, __a_barrier_v7
+    pointer __a_gettp_ptr, __a_gettp_cp15
