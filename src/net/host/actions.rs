@@ -1,0 +1,95 @@
+//! What services ask for, done.
+
+use super::{Finder, Host, Interest, Owner, Pending, Reactor};
+use crate::service::Action;
+
+impl Host {
+    /// Performs one action. False when the rest of the turn's actions must not
+    /// be performed: they may promise what could not be kept.
+    pub(super) fn perform(&mut self, reactor: &mut Reactor, index: usize, action: Action) -> bool {
+        match action {
+            Action::Send { to, bytes } => {
+                let sent = self.udp(index).map(|udp| udp.send(to, &bytes));
+                if !matches!(sent, Some(Ok(()))) {
+                    self.sends_failed += 1;
+                }
+            }
+            Action::Connect { to } => self.connect(reactor, index, to),
+            Action::Write { peer, bytes } => self.write(reactor, peer, &bytes),
+            Action::Close { peer } => self.close(reactor, peer),
+            Action::FindMaster => self.find_master(reactor, index),
+            Action::Append(bytes) => return self.store(index, &bytes, false),
+            Action::Rewrite(bytes) => return self.store(index, &bytes, true),
+            Action::Print(line) => {
+                if self.services.get(index).is_some_and(|one| !one.setup.quiet) {
+                    self.stdout.line(&line);
+                }
+            }
+            Action::Complain(line) => self.stderr.line(&line),
+            Action::Prompt(text) => self.stdout.prompt(text),
+            Action::Exit(code) => self.finish(reactor, index, code),
+        }
+        true
+    }
+
+    /// A service is done: its connections close once what was written to them
+    /// has gone out.
+    pub(super) fn finish(&mut self, reactor: &mut Reactor, index: usize, code: u8) {
+        let Some(hosted) = self.services.get_mut(index).filter(|one| !one.is_done) else {
+            return;
+        };
+        hosted.is_done = true;
+        if self.code == 0 {
+            self.code = code;
+        }
+        let keys = [
+            hosted.listener.take().map(|(key, _)| key),
+            hosted.input.take().map(|(key, _)| key),
+            hosted.finder.take().map(|(key, _)| key),
+        ];
+        for key in keys.into_iter().flatten() {
+            self.disown(reactor, key);
+        }
+        let peers = self.links.iter().filter(|(_, link)| link.service == index);
+        let peers: Vec<_> = peers.map(|(&peer, _)| peer).collect();
+        for peer in peers {
+            self.close(reactor, peer);
+        }
+    }
+
+    fn find_master(&mut self, reactor: &mut Reactor, index: usize) {
+        let Some(hosted) = self.services.get_mut(index) else {
+            return;
+        };
+        if hosted.finder.is_some() {
+            return;
+        }
+        match Finder::ask(&hosted.setup.master, reactor.now()) {
+            Some(finder) => {
+                let key = reactor.watch(&finder, Interest::READ);
+                hosted.finder = Some((key, finder));
+                self.own(key, Owner::Finder(index));
+            }
+            None => {
+                let nobody = Pending::Master { address: None };
+                self.pending.push_back((index, nobody));
+            }
+        }
+    }
+
+    fn store(&mut self, index: usize, bytes: &[u8], whole: bool) -> bool {
+        let hosted = self.services.get_mut(index);
+        let Some(journal) = hosted.and_then(|one| one.journal.as_mut()) else {
+            return true;
+        };
+        let stored = if whole {
+            journal.rewrite(bytes)
+        } else {
+            journal.append(bytes)
+        };
+        if let Err(error) = &stored {
+            self.stderr.line(&format!("boardroom: journal: {error}"));
+        }
+        stored.is_ok()
+    }
+}

@@ -1,0 +1,209 @@
+//! A UDP socket that never blocks, and tells which datagrams were refused.
+
+use core::net::SocketAddrV4;
+use nix::errno::Errno;
+use nix::sys::socket::{self, MsgFlags, SockaddrIn, sockopt};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io::{self, ErrorKind, IoSliceMut};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsRawFd, RawFd};
+
+/// How a socket is bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shared(
+    /// Others may bind the same address and port. On a unicast address this
+    /// would let a second program take the datagrams silently; it is for
+    /// sockets bound to a broadcast address.
+    pub bool,
+);
+
+/// A bound socket: non-blocking, allowed to broadcast.
+#[derive(Debug)]
+pub struct Udp {
+    socket: UdpSocket,
+}
+
+impl Udp {
+    /// Binds to `at`; port 0 asks for a free one.
+    pub fn bind(at: SocketAddrV4, shared: Shared) -> io::Result<Self> {
+        let socket = Socket::new(
+            Domain::IPV4,
+            Type::DGRAM.nonblocking().cloexec(),
+            Some(Protocol::UDP),
+        )?;
+        if shared.0 {
+            socket.set_reuse_address(true)?;
+        }
+        socket.set_broadcast(true)?;
+        socket.bind(&at.into())?;
+        Ok(Self {
+            socket: socket.into(),
+        })
+    }
+
+    /// Has the kernel keep the ICMP errors that answer our datagrams, for
+    /// [`Udp::refused`]. Where it cannot, refusals are not told.
+    pub fn want_refusals(&self) {
+        let _ = socket::setsockopt(&self.socket, sockopt::Ipv4RecvErr, &true);
+    }
+
+    /// The port bound.
+    pub fn port(&self) -> u16 {
+        self.socket.local_addr().map_or(0, |at| at.port())
+    }
+
+    /// Takes one datagram: its length within `buffer`, and its sender. `None`
+    /// when none waits. What does not fit into `buffer` is cut.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<(usize, SocketAddrV4)>> {
+        // An error that waits (a refusal) is told by the next call, once.
+        for _ in 0..2 {
+            match self.socket.recv_from(buffer) {
+                Ok((len, SocketAddr::V4(from))) => return Ok(Some((len, from))),
+                Ok((_, SocketAddr::V6(_))) => return Ok(None),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if is_of_an_earlier_send(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sends a datagram now, or fails.
+    pub fn send(&self, to: SocketAddrV4, bytes: &[u8]) -> io::Result<()> {
+        match self.socket.send_to(bytes, to) {
+            Err(error) if is_of_an_earlier_send(&error) => {
+                self.socket.send_to(bytes, to).map(|_| ())
+            }
+            sent => sent.map(|_| ()),
+        }
+    }
+
+    /// Takes one error off the queue that [`Udp::want_refusals`] asked for:
+    /// where the datagram had gone, and whether its port was closed there.
+    pub fn refused(&self) -> Option<Refusal> {
+        let (mut data, mut control) = ([0; 64], [0; 256]);
+        let mut iov = [IoSliceMut::new(&mut data)];
+        let message = socket::recvmsg::<SockaddrIn>(
+            self.socket.as_raw_fd(),
+            &mut iov,
+            Some(&mut control),
+            MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT,
+        )
+        .ok()?;
+        let to = message
+            .address
+            .map(|to| SocketAddrV4::new(to.ip(), to.port()))?;
+        let port_closed = message.cmsgs().ok()?.any(|part| {
+            matches!(part, socket::ControlMessageOwned::Ipv4RecvErr(error, _)
+                if error.ee_origin == libc::SO_EE_ORIGIN_ICMP
+                    && Errno::from_raw(error.ee_errno as i32) == Errno::ECONNREFUSED)
+        });
+        Some(Refusal { to, port_closed })
+    }
+}
+
+/// An ICMP error that answered a datagram of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Where the datagram had gone.
+    pub to: SocketAddrV4,
+    /// The host is there and its port is closed; else a router did not find it.
+    pub port_closed: bool,
+}
+
+impl AsRawFd for Udp {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// Whether an error belongs to a datagram sent before, told by the kernel at
+/// the next call on the socket, whatever that is.
+fn is_of_an_earlier_send(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::ECONNREFUSED
+                | libc::EHOSTUNREACH
+                | libc::ENETUNREACH
+                | libc::EPROTO
+                | libc::EINTR
+        )
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::Ipv4Addr;
+
+    fn at(port: u16) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)
+    }
+
+    #[test]
+    fn what_is_sent_comes_with_its_sender() {
+        let (a, b) = (
+            Udp::bind(at(0), Shared(false)).unwrap(),
+            Udp::bind(at(0), Shared(false)).unwrap(),
+        );
+        let mut buffer = [0; 4];
+        assert_eq!(b.receive(&mut buffer).unwrap(), None);
+        a.send(at(b.port()), b"hello").unwrap();
+        assert_eq!(b.receive(&mut buffer).unwrap(), Some((4, at(a.port()))));
+        assert_eq!(&buffer, b"hell");
+    }
+
+    #[test]
+    fn a_port_belongs_to_one() {
+        let a = Udp::bind(at(0), Shared(false)).unwrap();
+        for shared in [Shared(false), Shared(true)] {
+            let error = Udp::bind(at(a.port()), shared).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AddrInUse);
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_one_who_refused_and_disturbs_nothing() {
+        let a = Udp::bind(at(0), Shared(false)).unwrap();
+        a.want_refusals();
+        let b = Udp::bind(at(0), Shared(false)).unwrap();
+        let closed = {
+            let gone = Udp::bind(at(0), Shared(false)).unwrap();
+            at(gone.port())
+        };
+        a.send(closed, b"anyone?").unwrap();
+        let refusal = a.refused().unwrap();
+        assert_eq!(
+            refusal,
+            Refusal {
+                to: closed,
+                port_closed: true
+            }
+        );
+        assert_eq!(a.refused(), None);
+        a.send(at(b.port()), b"you").unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(b.receive(&mut buffer).unwrap(), Some((3, at(a.port()))));
+    }
+
+    #[test]
+    fn a_waiting_refusal_stops_neither_a_send_nor_a_receive() {
+        let a = Udp::bind(at(0), Shared(false)).unwrap();
+        a.want_refusals();
+        let b = Udp::bind(at(0), Shared(false)).unwrap();
+        let closed = {
+            let gone = Udp::bind(at(0), Shared(false)).unwrap();
+            at(gone.port())
+        };
+        let mut buffer = [0; 16];
+        for _ in 0..3 {
+            a.send(closed, b"x").unwrap();
+            a.send(at(b.port()), b"still").unwrap();
+            assert_eq!(b.receive(&mut buffer).unwrap(), Some((5, at(a.port()))));
+            a.send(closed, b"x").unwrap();
+            b.send(at(a.port()), b"heard").unwrap();
+            assert_eq!(a.receive(&mut buffer).unwrap(), Some((5, at(b.port()))));
+        }
+    }
+}
