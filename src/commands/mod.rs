@@ -5,7 +5,11 @@
 //! usage, 3 more than one master, 4 cannot (no interface, port taken, no
 //! permission).
 
+pub mod client;
+pub mod json;
 pub mod options;
+pub mod vote;
+pub mod whois;
 
 use lexopt::{Arg, Parser};
 use std::io::Write;
@@ -25,7 +29,7 @@ pub struct Command {
 }
 
 /// Every command, in the order of `boardroom --help`.
-pub const COMMANDS: &[Command] = &[];
+pub const COMMANDS: &[Command] = &[whois::COMMAND, vote::COMMAND];
 
 /// How a command ended.
 pub type Outcome = Result<u8, Failure>;

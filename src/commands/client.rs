@@ -1,0 +1,319 @@
+//! What `whois` and `vote` share: their options, their sockets and how the
+//! answers are printed.
+
+use super::{Failure, Outcome, json, options};
+use crate::election::client::{Heard, Question, TIMEOUT, Verdict};
+use crate::net::interfaces::{self, Interface};
+use crate::net::reactor::{Handler, Key, Reactor, Ready};
+use crate::net::udp::{Shared, Udp};
+use crate::time::{Duration, Instant};
+use core::net::{Ipv4Addr, SocketAddrV4};
+use lexopt::{Arg, Parser};
+use std::io::{self, Write};
+
+/// The election's port, unless told.
+pub const PORT: u16 = 2000;
+
+/// The options of a client of the election.
+pub struct Options {
+    port: u16,
+    interface: Option<String>,
+    to: Option<SocketAddrV4>,
+    timeout: Duration,
+    newline: bool,
+    json: bool,
+}
+
+impl Options {
+    /// Reads them; `help` is what `--help` prints.
+    pub fn read(parser: &mut Parser, help: &str) -> Result<Self, Failure> {
+        let (mut port, mut interface, mut to) = (None, None, None);
+        let (mut timeout, mut newline, mut json) = (TIMEOUT, true, false);
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(help)),
+                Arg::Long("port") => port = Some(options::port(&options::text(parser, "--port")?)?),
+                Arg::Value(word) if port.is_none() => {
+                    port = Some(options::port(&word.to_string_lossy())?);
+                }
+                Arg::Long("interface") => interface = Some(options::text(parser, "--interface")?),
+                Arg::Long("to") => to = Some(options::text(parser, "--to")?),
+                Arg::Long("timeout") => {
+                    let text = options::text(parser, "--timeout")?;
+                    timeout = options::duration("--timeout", &text, TIMEOUT_LEAST, TIMEOUT_MOST)?;
+                }
+                Arg::Long("no-newline") => newline = false,
+                Arg::Long("json") => json = true,
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        let port = port.unwrap_or(PORT);
+        if to.is_some() && interface.is_some() {
+            return Err(Failure::usage(
+                "--to and --interface are two ways to say where the question goes: give one",
+            ));
+        }
+        let to = match to {
+            Some(text) => Some(options::address_and_port("--to", &text, port)?),
+            None => None,
+        };
+        Ok(Self {
+            port,
+            interface,
+            to,
+            timeout,
+            newline,
+            json,
+        })
+    }
+
+    /// The networks that the question is for: of the interface named, else of
+    /// every interface but loopback.
+    fn networks(&self) -> Result<Vec<Interface>, Failure> {
+        let all = interfaces::list()
+            .map_err(|error| Failure::cannot(format!("the interfaces cannot be read: {error}")))?;
+        let ours: Vec<Interface> = all
+            .into_iter()
+            .filter(|one| match &self.interface {
+                Some(name) => one.name == *name,
+                None => !one.is_loopback,
+            })
+            .collect();
+        match &self.interface {
+            _ if !ours.is_empty() => Ok(ours),
+            None => Err(Failure::cannot(
+                "no interface is up that can broadcast; give --interface (lo for boards on \
+                 this machine)",
+            )),
+            Some(name) if interfaces::exists(name) => Err(Failure::cannot(format!(
+                "interface {name:?} is down or has no IPv4 address that can broadcast"
+            ))),
+            Some(name) => Err(Failure::cannot(format!(
+                "no interface {name:?} here; `ip addr` lists them"
+            ))),
+        }
+    }
+}
+
+const TIMEOUT_LEAST: Duration = Duration::from_millis(1);
+const TIMEOUT_MOST: Duration = Duration::from_secs(3_600);
+
+/// Runs `whois` to its exit code.
+pub fn whois(options: &Options) -> Outcome {
+    let to = match options.to {
+        Some(to) => vec![to],
+        None => {
+            let mut all: Vec<SocketAddrV4> = options
+                .networks()?
+                .iter()
+                .map(|one| SocketAddrV4::new(one.broadcast, options.port))
+                .collect();
+            all.sort_unstable();
+            all.dedup();
+            all
+        }
+    };
+    let sockets = vec![bind(Ipv4Addr::UNSPECIFIED, 0, Shared(false))?];
+    let asked = ask(options, sockets, to, Question::whois)?;
+    match asked.verdict() {
+        Verdict::Nobody => Err(Failure {
+            code: 1,
+            message: format!(
+                "nobody is the master: no answer within {}; `boardroom vote` holds an election",
+                options.timeout
+            ),
+        }),
+        Verdict::One(_) => Ok(0),
+        Verdict::Several => Err(several("`boardroom vote` holds an election among them")),
+    }
+}
+
+/// Runs `vote` to its exit code.
+pub fn vote(options: &Options) -> Outcome {
+    let (to, sockets) = match options.to {
+        Some(to) => (to, vec![bind_or_any(Ipv4Addr::UNSPECIFIED, options.port)?]),
+        None => {
+            // An election is held on one network: the one that `serve` takes.
+            let networks = options.networks()?;
+            let Some(one) = networks.first() else {
+                return Err(Failure::cannot("no interface is up that can broadcast"));
+            };
+            let mut sockets = vec![bind_or_any(one.address, options.port)?];
+            // Votes are broadcast to the election's port: heard here even if a
+            // board of this machine owns that port.
+            for at in [one.broadcast, Ipv4Addr::BROADCAST] {
+                sockets.extend(Udp::bind(SocketAddrV4::new(at, options.port), Shared(true)));
+            }
+            (SocketAddrV4::new(one.broadcast, options.port), sockets)
+        }
+    };
+    let asked = ask(options, sockets, vec![to], Question::vote)?;
+    match asked.verdict() {
+        Verdict::Nobody if asked.votes().is_empty() => Err(Failure {
+            code: 1,
+            message: format!("nobody votes and nobody is the master: no board hears on {to}"),
+        }),
+        Verdict::Nobody => Err(Failure {
+            code: 1,
+            message: "there are votes, but nobody says that it is the master".into(),
+        }),
+        Verdict::One(_) => Ok(0),
+        Verdict::Several => Err(several(
+            "hold the election again, and see whether all of them hear each other",
+        )),
+    }
+}
+
+fn several(what_to_do: &str) -> Failure {
+    Failure {
+        code: 3,
+        message: format!("more than one board says that it is the master; {what_to_do}"),
+    }
+}
+
+fn bind(address: Ipv4Addr, port: u16, shared: Shared) -> Result<Udp, Failure> {
+    Udp::bind(SocketAddrV4::new(address, port), shared)
+        .map_err(|error| Failure::cannot(format!("no UDP socket on {address}:{port}: {error}")))
+}
+
+/// Old programs send their votes to the asker's port: it is the election's own
+/// where that can be had, else any.
+fn bind_or_any(address: Ipv4Addr, port: u16) -> Result<Udp, Failure> {
+    bind(address, port, Shared(false)).or_else(|_| bind(Ipv4Addr::UNSPECIFIED, 0, Shared(false)))
+}
+
+/// Puts the question from the first of `sockets` to each of `to`, hears on all
+/// of them until it is over, and prints what is heard.
+fn ask(
+    options: &Options,
+    sockets: Vec<Udp>,
+    to: Vec<SocketAddrV4>,
+    question: fn(Instant, Duration, bool) -> Question,
+) -> Result<Question, Failure> {
+    let mut reactor = Reactor::new(BUSY_TURNS_MAX);
+    let mut keys = Vec::new();
+    for socket in &sockets {
+        keys.push(reactor.watch(socket, crate::net::reactor::Interest::READ));
+    }
+    let mut asker = Asker {
+        question: question(reactor.now(), options.timeout, options.newline),
+        sockets,
+        keys,
+        to,
+        json: options.json,
+        failure: None,
+    };
+    asker.transmit();
+    reactor
+        .run(&mut asker)
+        .map_err(|error| Failure::cannot(format!("waiting for answers failed: {error}")))?;
+    match asker.failure {
+        Some(failure) => Err(failure),
+        None => Ok(asker.question),
+    }
+}
+
+/// After so many turns with input in a row the timers run all the same.
+const BUSY_TURNS_MAX: u32 = 64;
+
+struct Asker {
+    question: Question,
+    /// The first one sends.
+    sockets: Vec<Udp>,
+    keys: Vec<Key>,
+    to: Vec<SocketAddrV4>,
+    json: bool,
+    failure: Option<Failure>,
+}
+
+impl Asker {
+    fn transmit(&mut self) {
+        let (Some(bytes), Some(socket)) = (self.question.poll_transmit(), self.sockets.first())
+        else {
+            return;
+        };
+        let mut sent = false;
+        let mut why = None;
+        for &to in &self.to {
+            match socket.send(to, &bytes) {
+                Ok(()) => sent = true,
+                Err(error) => why = Some(format!("cannot send to {to}: {error}")),
+            }
+        }
+        if let (false, Some(why)) = (sent, why) {
+            self.failure = Some(Failure::cannot(why));
+        }
+    }
+
+    fn print(&mut self, heard: &Heard) {
+        let line = if self.json {
+            as_json(heard)
+        } else {
+            as_text(heard)
+        };
+        let mut out = io::stdout().lock();
+        if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+            self.failure = Some(Failure::cannot("standard output is closed"));
+        }
+    }
+}
+
+fn as_text(heard: &Heard) -> String {
+    match heard {
+        Heard::Vote(rank) => format!("{} votes {}", rank.address, rank.vote),
+        Heard::Master { name, address } => format!("{name} on board {address} is the master"),
+    }
+}
+
+fn as_json(heard: &Heard) -> String {
+    match heard {
+        Heard::Vote(rank) => format!(
+            r#"{{"event":"vote","address":"{}","vote":{}}}"#,
+            rank.address, rank.vote
+        ),
+        Heard::Master { name, address } => format!(
+            r#"{{"event":"master","address":"{address}","name":{}}}"#,
+            json::string(name)
+        ),
+    }
+}
+
+impl Handler for Asker {
+    fn ready(&mut self, reactor: &mut Reactor, key: Key, _ready: Ready) {
+        let at = self.keys.iter().position(|&one| one == key);
+        let Some(socket) = at.and_then(|at| self.sockets.get(at)) else {
+            return;
+        };
+        let mut buffer = [0; DATAGRAM_MAX];
+        match socket.receive(&mut buffer) {
+            Ok(Some((len, _))) => {
+                let bytes = buffer.get(..len).unwrap_or_default();
+                if let Some(heard) = self.question.handle_datagram(reactor.now(), bytes) {
+                    self.print(&heard);
+                }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                self.failure = Some(Failure::cannot(format!("receiving failed: {error}")));
+            }
+        }
+    }
+
+    fn end_turn(&mut self, reactor: &mut Reactor, drained: bool) {
+        if drained {
+            self.question.handle_timeout(reactor.now());
+        }
+        self.transmit();
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.question.poll_timeout()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.failure.is_some() || self.question.poll_timeout().is_none()
+    }
+}
+
+/// The longest answer that was seen of old programs is 256 bytes.
+const DATAGRAM_MAX: usize = 512;
