@@ -101,6 +101,8 @@ pub mod flag {
     /// On a message of a key holder: `word` is the nonce of the asker whom
     /// this message answers, not the sender's counter.
     pub const BOUND: u8 = 0x20;
+    /// On a unicast WHOIS: I follow you, and my epoch is a later one (F3).
+    pub const LATER_EPOCH: u8 = 0x40;
 }
 
 /// The trailer's fields.

@@ -1,0 +1,190 @@
+//! WHOIS: who is answered, when, and what an answer mends (R6).
+
+use super::board::Board;
+use super::config::{Answer, Role};
+use super::counters::Count;
+use super::notice::Cause;
+use super::rank::Rank;
+use super::wire::{self, Text, Trailer, flag};
+use crate::time::{Duration, Instant};
+use core::net::{Ipv4Addr, SocketAddrV4};
+use std::collections::VecDeque;
+
+/// WHOIS kept during a round; the oldest is dropped (R6).
+pub(super) const KEPT_MAX: usize = 32;
+/// Missing boards asked when WHOIS is answered (R6).
+const HEALED_MAX: usize = 64;
+/// Broadcast answers to one port are this far apart (R8).
+const ANSWERS_APART: Duration = Duration::from_millis(50);
+/// Ports remembered for that; the one answered longest ago goes first.
+const PORTS_MAX: usize = 32;
+
+/// A WHOIS that waits for the round's end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    asker: SocketAddrV4,
+    sealed: bool,
+}
+
+/// What a board in office, or about to be, has to remember.
+#[derive(Clone, Debug)]
+pub(super) struct Office {
+    /// WHOIS that wait for the round's end.
+    pub(super) kept: VecDeque<Kept>,
+    /// When each port was last answered by broadcast.
+    ports: VecDeque<(u16, Instant)>,
+    /// The answer, built once.
+    answer: Option<(Ipv4Addr, wire::Datagram)>,
+    /// Until when an answer from an old program is one to our probe.
+    pub(super) probed_until: Option<Instant>,
+    /// The old program that answered a probe last (F6).
+    pub(super) old_rival: Option<Ipv4Addr>,
+    /// Old programs have been heard: probes come more often (F6).
+    pub(super) claims_to_probe: u32,
+    /// When a rival was last told off, for the log.
+    pub(super) won: Option<Instant>,
+    /// That there is no address was said.
+    pub(super) told_no_address: bool,
+}
+
+impl Default for Office {
+    fn default() -> Self {
+        Self {
+            kept: VecDeque::with_capacity(KEPT_MAX),
+            ports: VecDeque::new(),
+            answer: None,
+            probed_until: None,
+            old_rival: None,
+            claims_to_probe: 0,
+            won: None,
+            told_no_address: false,
+        }
+    }
+}
+
+impl Board {
+    /// WHOIS: a master answers, a slave never does; before the round is
+    /// decided the question is kept.
+    pub(super) fn on_whois(&mut self, now: Instant, from: SocketAddrV4, trailer: Option<Trailer>) {
+        self.counters.add(Count::Whois);
+        if trailer.is_some_and(|trailer| self.on_flagged_whois(now, *from.ip(), trailer)) {
+            return;
+        }
+        let asker = Kept {
+            asker: from,
+            sealed: trailer.is_some(),
+        };
+        if self.in_office() {
+            self.answer(now, asker);
+        } else if self.round.open || (self.role == Role::Master && self.pause.active) {
+            if self.office.kept.len() >= KEPT_MAX {
+                self.office.kept.pop_front();
+                self.counters.add(Count::WhoisDropped);
+            }
+            self.office.kept.push_back(asker);
+        }
+    }
+
+    /// Takes office: the round is won.
+    pub(super) fn take_office(&mut self, now: Instant, own: Rank, cause: Cause) {
+        self.become_role(now, Role::Master, Some(own), cause);
+        self.office.old_rival = None;
+        self.end_watch();
+        self.begin_claims(now);
+        self.mend_old_programs(now);
+        self.answer_kept(now);
+    }
+
+    /// Answers what was asked while the round was open.
+    pub(super) fn answer_kept(&mut self, now: Instant) {
+        while let Some(asker) = self.office.kept.pop_front() {
+            self.answer(now, asker);
+        }
+    }
+
+    /// Drops what was asked: another board will answer, or nobody.
+    pub(super) fn drop_kept(&mut self) {
+        while self.office.kept.pop_front().is_some() {
+            self.counters.add(Count::WhoisDropped);
+        }
+    }
+
+    fn answer(&mut self, now: Instant, Kept { asker, sealed }: Kept) {
+        let (Some(own), Some(network)) = (self.own_rank(), self.network) else {
+            return;
+        };
+        let to = match self.config.answer {
+            Answer::Unicast => asker,
+            Answer::Broadcast => SocketAddrV4::new(network.broadcast, asker.port()),
+        };
+        if self.config.answer == Answer::Broadcast && !self.may_broadcast_answer(now, asker.port())
+        {
+            return self.counters.add(Count::NotSent);
+        }
+        let bytes = self.answer_bytes(own.address);
+        self.send(to, bytes);
+        self.counters.add(Count::Answered);
+        if sealed {
+            let claim = self.seal(Text::Claim(own), 0, None);
+            self.send(asker, claim);
+        }
+        self.heal(now);
+    }
+
+    fn answer_bytes(&mut self, address: Ipv4Addr) -> wire::Datagram {
+        match self.office.answer {
+            Some((built_for, bytes)) if built_for == address => bytes,
+            _ => {
+                let bytes = wire::build(
+                    Text::Answer {
+                        name: self.config.name.as_bytes(),
+                        address,
+                    },
+                    true,
+                );
+                self.office.answer = Some((address, bytes));
+                bytes
+            }
+        }
+    }
+
+    fn may_broadcast_answer(&mut self, now: Instant, port: u16) -> bool {
+        let ports = &mut self.office.ports;
+        match ports.iter().position(|&(known, _)| known == port) {
+            Some(at)
+                if ports
+                    .get(at)
+                    .is_some_and(|&(_, last)| now - last < ANSWERS_APART) =>
+            {
+                return false;
+            }
+            Some(at) => drop(ports.remove(at)),
+            None if ports.len() >= PORTS_MAX => drop(ports.pop_front()),
+            None => {}
+        }
+        ports.push_back((port, now));
+        true
+    }
+
+    /// Asking heals: once a round, a master that answers sends its vote to
+    /// whom it misses (R6).
+    fn heal(&mut self, now: Instant) {
+        if core::mem::replace(&mut self.round.healed, true) {
+            return;
+        }
+        let own = self.network.map(|network| network.address);
+        let (peers, votes) = (&self.peers, &self.votes);
+        let missing: Vec<Ipv4Addr> = peers
+            .iter()
+            .map(|peer| peer.address)
+            .filter(|&address| Some(address) != own && votes.of(address).is_none())
+            .take(HEALED_MAX)
+            .collect();
+        for address in missing {
+            self.unicast_vote(now, address, flag::ASKING);
+        }
+        if self.rounds <= 1 || self.votes.iter().any(|ballot| ballot.old) {
+            self.broadcast_vote(now);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a board wants to say: bounded queues that its driver empties.
+
+use super::notice::{Change, Notice};
+use super::wire::Datagram;
+use core::net::SocketAddrV4;
+use std::collections::VecDeque;
+
+/// Datagrams that wait for the driver.
+pub const TRANSMITS_MAX: usize = 1_100;
+/// Notices that wait for the driver; of more, the newest are dropped.
+const NOTICES_MAX: usize = 64;
+/// Changes remembered; the oldest goes first.
+pub const HISTORY_MAX: usize = 256;
+
+/// A datagram to be sent from the board's own address and port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where to.
+    pub to: SocketAddrV4,
+    /// All of its bytes.
+    pub bytes: Datagram,
+}
+
+/// The queues. Room for what an ordinary turn brings is taken at the start, so
+/// that a datagram's path allocates nothing.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    transmits: VecDeque<Transmit>,
+    notices: VecDeque<Notice>,
+    history: VecDeque<Change>,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            transmits: VecDeque::with_capacity(32),
+            notices: VecDeque::with_capacity(8),
+            history: VecDeque::new(),
+        }
+    }
+}
+
+impl Outbox {
+    /// Queues a datagram; whether there was room.
+    pub fn send(&mut self, transmit: Transmit) -> bool {
+        let room = self.transmits.len() < TRANSMITS_MAX;
+        if room {
+            self.transmits.push_back(transmit);
+        }
+        room
+    }
+
+    /// Queues a notice, and keeps a change for the history.
+    pub fn tell(&mut self, notice: Notice) {
+        if let Notice::Became(change)
+        | Notice::Won(change)
+        | Notice::Stays(change)
+        | Notice::Follows(change) = notice
+        {
+            if self.history.len() >= HISTORY_MAX {
+                self.history.pop_front();
+            }
+            self.history.push_back(change);
+        }
+        if self.notices.len() < NOTICES_MAX {
+            self.notices.push_back(notice);
+        }
+    }
+
+    /// The next datagram.
+    pub fn next_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next notice.
+    pub fn next_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// The last changes, oldest first.
+    pub fn history(&self) -> impl DoubleEndedIterator<Item = &Change> + ExactSizeIterator {
+        self.history.iter()
+    }
+}
