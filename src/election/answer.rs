@@ -14,6 +14,10 @@ use std::collections::VecDeque;
 pub(super) const KEPT_MAX: usize = 32;
 /// Missing boards asked when WHOIS is answered (R6).
 const HEALED_MAX: usize = 64;
+/// Answers heal this far apart (R6).
+const HEALS_APART: Duration = Duration::from_secs(1);
+/// So often in a round a healing goes to all, not only to the missing.
+const HEALS_TO_ALL: u8 = 5;
 /// Broadcast answers to one port are this far apart (R8).
 const ANSWERS_APART: Duration = Duration::from_millis(50);
 /// Ports remembered for that; the one answered longest ago goes first.
@@ -166,25 +170,43 @@ impl Board {
         true
     }
 
-    /// Asking heals: once a round, a master that answers sends its vote to
-    /// whom it misses (R6).
+    /// Asking heals, at most once a second: a master that answers sends its
+    /// vote to whom it misses, and, the first few times in a round, to all
+    /// who may never have heard it (R6).
     fn heal(&mut self, now: Instant) {
-        if core::mem::replace(&mut self.round.healed, true) {
+        if self
+            .round
+            .healed
+            .is_some_and(|last| now - last < HEALS_APART)
+        {
             return;
         }
-        let own = self.network.map(|network| network.address);
-        let (peers, votes) = (&self.peers, &self.votes);
-        let missing: Vec<Ipv4Addr> = peers
-            .iter()
-            .map(|peer| peer.address)
-            .filter(|&address| Some(address) != own && votes.of(address).is_none())
-            .take(HEALED_MAX)
-            .collect();
-        for address in missing {
+        let first_times = self.round.heals < HEALS_TO_ALL;
+        self.round.healed = Some(now);
+        self.round.heals = self.round.heals.saturating_add(1);
+        let old_voted = self.votes.iter().any(|ballot| ballot.old);
+        let to_all = first_times && (self.rounds <= 1 || old_voted);
+        for address in self.not_reached(first_times && !to_all) {
             self.unicast_vote(now, address, flag::ASKING);
         }
-        if self.rounds <= 1 || self.votes.iter().any(|ballot| ballot.old) {
+        if to_all {
             self.broadcast_vote(now);
         }
+    }
+
+    /// Whose vote is missing in this round; with `strangers` also whom this
+    /// board first heard in it, and who may not have heard this board yet.
+    fn not_reached(&self, strangers: bool) -> Vec<Ipv4Addr> {
+        let own = self.network.map(|network| network.address);
+        let begun = self.round.begun.unwrap_or_default();
+        self.peers
+            .iter()
+            .filter(|peer| Some(peer.address) != own)
+            .filter(|peer| {
+                self.votes.of(peer.address).is_none() || (strangers && peer.first >= begun)
+            })
+            .map(|peer| peer.address)
+            .take(HEALED_MAX)
+            .collect()
     }
 }

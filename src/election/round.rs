@@ -19,6 +19,9 @@ pub(super) const ROUND: Duration = Duration::from_millis(100);
 pub(super) const QUIET: Duration = Duration::from_millis(20);
 /// A round settles after this at most (R5).
 pub(super) const ROUND_MAX: Duration = Duration::from_secs(1);
+/// An old program that votes later than this after a round's begin may have
+/// heard our votes before its VOTE, and forgotten them at it (R4).
+pub(super) const PROMPT: Duration = Duration::from_millis(2);
 /// Votes kept for a VOTE that is still on its way; the oldest goes first.
 pub(super) const EARLY_MAX: usize = 256;
 
@@ -44,8 +47,9 @@ pub(super) struct Round {
     pub(super) asked: u8,
     /// An old program has to hear the own vote again, if it wins (R4).
     pub(super) repeat: bool,
-    /// The missing were asked when WHOIS was answered (R6).
-    pub(super) healed: bool,
+    /// How often WHOIS mended what was lost, and when last (R6).
+    pub(super) heals: u8,
+    pub(super) healed: Option<Instant>,
     /// Why the round began, as its end will tell.
     pub(super) cause: Cause,
 }
@@ -58,7 +62,8 @@ impl Default for Round {
             last_vote: Instant::ZERO,
             asked: 0,
             repeat: false,
-            healed: false,
+            heals: 0,
+            healed: None,
             cause: Cause::Settled,
         }
     }
@@ -218,7 +223,8 @@ impl Board {
         self.keep_early(ballot);
         let Some(own) = self.own_rank() else { return };
         let counted = self.count_vote(now, ballot);
-        let out_of_turn = counted == Counted::Replaced || !self.round.is_young(now);
+        let late = self.round.begun.is_none_or(|begun| now - begun > PROMPT);
+        let out_of_turn = counted == Counted::Replaced || late;
         if out_of_turn && rank < own {
             self.repeat_for_old_program(now);
         }
