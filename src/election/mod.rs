@@ -15,6 +15,8 @@
 //! | F1, F3, F4: claims and leave | `claim.rs` |
 //! | F2, F6: is the master alive? | `watch.rs` |
 //! | F5: after a pause | `pause.rs` |
+//! | Q1–Q5: the lease of a majority | [`lease`] |
+//! | K1–K4: the key, and whom to believe | [`key`], [`replay`] |
 
 mod answer;
 pub mod board;
@@ -22,6 +24,8 @@ mod claim;
 pub mod client;
 pub mod config;
 pub mod counters;
+pub mod key;
+pub mod lease;
 pub mod limits;
 pub mod notice;
 pub mod outbox;
@@ -29,6 +33,7 @@ mod pause;
 pub mod peers;
 pub mod rank;
 mod repair;
+pub mod replay;
 mod round;
 mod send;
 pub mod timers;

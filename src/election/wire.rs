@@ -10,9 +10,9 @@
 //!                                 18          the trailer, big-endian
 //! ```
 //!
-//! Old programs stop at the NUL and never see the trailer. `about` names a
-//! third board in the short texts (`WHOIS`, `VOTE`); in the long ones the text
-//! itself may reach that far.
+//! Old programs stop at the NUL and never see the trailer. `about` holds
+//! four bytes more in the short texts (`WHOIS`, `VOTE`, `+`); in the long ones
+//! the text itself may reach that far.
 
 use super::rank::{Epoch, Rank};
 use core::net::Ipv4Addr;
@@ -39,6 +39,7 @@ const _: () = assert!(
     "# 255.255.255.255 10".len() < VERSION,
     "the longest vote ends before the trailer"
 );
+const _: () = assert!("+ 255.255.255.255".len() < ABOUT);
 const _: () = assert!("VOTE\n".len() < ABOUT && "WHOIS\n".len() < ABOUT && ABOUT + 4 == VERSION);
 const _: () = assert!(TAG_LEN == 8);
 
@@ -85,7 +86,7 @@ pub enum Invalid {
     Number,
 }
 
-/// Flag bits of the trailer.
+/// Flag bits of the trailer. (A grant's flags are its quorum's digest.)
 pub mod flag {
     /// On a vote: answer me by your own vote, by unicast (R6, R9).
     pub const ASKING: u8 = 0x01;
@@ -98,11 +99,16 @@ pub mod flag {
     /// On a VOTE: the board in `about` is dead, and the trailer's epoch is the
     /// one that this VOTE begins (F2).
     pub const VERDICT: u8 = 0x10;
-    /// On a message of a key holder: `word` is the nonce of the asker whom
-    /// this message answers, not the sender's counter.
+    /// With a key, on an answer: the tag covers the question's nonce too; on a
+    /// VOTE: it covers the addressee's session.
     pub const BOUND: u8 = 0x20;
     /// On a unicast WHOIS: I follow you, and my epoch is a later one (F3).
     pub const LATER_EPOCH: u8 = 0x40;
+    /// With a key, on a WHOIS: introduce yourself; together with `BOUND`: my
+    /// introduction, `about` being my session and `word` my present count.
+    pub const INTRODUCE: u8 = 0x80;
+    /// On a `?`: I ask no more, and grants for all that I asked are void.
+    pub const RELEASE: u8 = 0x80;
 }
 
 /// The trailer's fields.
@@ -114,7 +120,8 @@ pub struct Trailer {
     pub epoch: Epoch,
     /// The sender's counter, or a nonce.
     pub word: u32,
-    /// A third board, in `WHOIS` and `VOTE` only; elsewhere unspecified.
+    /// In `WHOIS` and `VOTE` a third board; in an introduction its sender's
+    /// session, in a grant the word of the ask. Elsewhere unspecified.
     pub about: Ipv4AddrOrNone,
 }
 
@@ -217,7 +224,7 @@ pub fn build(text: Text<'_>, newline: bool) -> Datagram {
 }
 
 /// Builds a datagram with a trailer, sealed by `tag`. `about` is written for
-/// `WHOIS` and `VOTE` only. An answer has no room for a trailer: it is built
+/// `WHOIS`, `VOTE` and a grant only. An answer has no room for a trailer: it is built
 /// without.
 pub fn build_with_trailer(
     text: Text<'_>,
@@ -228,7 +235,8 @@ pub fn build_with_trailer(
     if matches!(text, Text::Answer { .. }) {
         return datagram;
     }
-    if let (Text::Whois | Text::Call, Some(about)) = (text, trailer.about) {
+    let short = matches!(text, Text::Whois | Text::Call | Text::LeaseGrant(_));
+    if let (true, Some(about)) = (short, trailer.about) {
         datagram[ABOUT..VERSION].copy_from_slice(&about.octets());
     }
     datagram[VERSION] = VERSION_1;
