@@ -4,8 +4,11 @@
 
 pub mod clock;
 pub mod entropy;
+pub mod filter;
 pub mod host;
 pub mod interfaces;
+pub mod log;
+pub mod netlink;
 pub mod output;
 pub mod reactor;
 pub mod signals;

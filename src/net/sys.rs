@@ -3,7 +3,9 @@
 
 #![allow(unsafe_code)]
 
+use core::net::{Ipv4Addr, SocketAddrV4};
 use std::io;
+use std::os::fd::RawFd;
 
 pub use libc::pollfd as PollFd;
 
@@ -55,4 +57,195 @@ pub fn random_now(buffer: &mut [u8]) -> bool {
         )
     };
     usize::try_from(got).is_ok_and(|got| got == buffer.len())
+}
+
+/// One instruction of a socket filter.
+pub use libc::sock_filter as FilterStep;
+
+/// Has the kernel pass to the socket only what `program` accepts. Where the
+/// kernel has no filters the socket stays as it was.
+pub fn attach_filter(fd: RawFd, program: &[FilterStep]) -> io::Result<()> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(program.len()).unwrap_or(0),
+        // The kernel copies the program and does not write to it.
+        filter: program.as_ptr().cast_mut(),
+    };
+    // SAFETY: the option's value is a sock_fprog of the length given, whose
+    // pointer and count are those of one live slice.
+    let done = unsafe {
+        libc::setsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            core::ptr::from_ref(&program).cast(),
+            size_of::<libc::sock_fprog>() as libc::socklen_t,
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Many small datagrams by one system call, for times of flood. All memory is
+/// taken once.
+pub struct Batch {
+    places: Vec<Place>,
+    headers: Vec<libc::mmsghdr>,
+}
+
+/// Room for one datagram and its address.
+#[derive(Clone, Copy)]
+struct Place {
+    bytes: [u8; BATCH_BYTES],
+    address: libc::sockaddr_in,
+    iov: libc::iovec,
+}
+
+/// Datagrams of one batch.
+pub const BATCH_MAX: usize = 32;
+/// What is kept of a datagram received, and the longest that is sent.
+pub const BATCH_BYTES: usize = 64;
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        // SAFETY: all three are plain numbers and pointers that are looked at
+        // only after `aim` has set them; all zeros is a valid value.
+        let (place, header) = unsafe { (core::mem::zeroed(), core::mem::zeroed()) };
+        Self {
+            places: vec![place; BATCH_MAX],
+            headers: vec![header; BATCH_MAX],
+        }
+    }
+
+    /// Takes what waits, up to [`BATCH_MAX`] datagrams; how many.
+    pub fn receive(&mut self, fd: RawFd) -> io::Result<usize> {
+        self.aim(BATCH_MAX, |_| BATCH_BYTES);
+        // SAFETY: `aim` has pointed each of the headers at a place of its own,
+        // which lives as long as `self` and is not moved during the call.
+        let got = unsafe {
+            libc::recvmmsg(
+                fd,
+                self.headers.as_mut_ptr(),
+                BATCH_MAX as libc::c_uint,
+                libc::MSG_DONTWAIT as _,
+                core::ptr::null_mut(),
+            )
+        };
+        usize::try_from(got).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// The datagram at `index` of those received, and its sender.
+    pub fn received(&self, index: usize) -> Option<(&[u8], SocketAddrV4)> {
+        let (place, header) = (self.places.get(index)?, self.headers.get(index)?);
+        let bytes = place.bytes.get(..header.msg_len as usize)?;
+        let ip = Ipv4Addr::from(u32::from_be(place.address.sin_addr.s_addr));
+        let port = u16::from_be(place.address.sin_port);
+        Some((bytes, SocketAddrV4::new(ip, port)))
+    }
+
+    /// Puts a datagram in place `index`, to be sent. False when it does not
+    /// fit.
+    pub fn put(&mut self, index: usize, to: SocketAddrV4, bytes: &[u8]) -> bool {
+        let (Some(place), Some(header)) = (self.places.get_mut(index), self.headers.get_mut(index))
+        else {
+            return false;
+        };
+        let Some(room) = place.bytes.get_mut(..bytes.len()) else {
+            return false;
+        };
+        room.copy_from_slice(bytes);
+        place.address.sin_family = libc::AF_INET as libc::sa_family_t;
+        place.address.sin_port = to.port().to_be();
+        place.address.sin_addr.s_addr = u32::from(*to.ip()).to_be();
+        header.msg_len = bytes.len() as libc::c_uint;
+        true
+    }
+
+    /// Sends places `from..until`; how many went. At least one did not if that
+    /// is an error: the first.
+    pub fn send(&mut self, fd: RawFd, from: usize, until: usize) -> io::Result<usize> {
+        let until = until.min(BATCH_MAX);
+        let lengths = |header: &libc::mmsghdr| header.msg_len as usize;
+        self.aim(until, lengths);
+        let Some(headers) = self.headers.get_mut(from..until) else {
+            return Ok(0);
+        };
+        // SAFETY: as for `receive`; the count is that of one live slice.
+        let sent = unsafe {
+            libc::sendmmsg(
+                fd,
+                headers.as_mut_ptr(),
+                headers.len() as libc::c_uint,
+                libc::MSG_DONTWAIT as _,
+            )
+        };
+        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// Points the first headers at their places.
+    fn aim(&mut self, count: usize, len: impl Fn(&libc::mmsghdr) -> usize) {
+        let pairs = self.headers.iter_mut().zip(&mut self.places);
+        for (header, place) in pairs.take(count) {
+            place.iov.iov_base = place.bytes.as_mut_ptr().cast();
+            place.iov.iov_len = len(header).min(BATCH_BYTES);
+            header.msg_hdr.msg_name = core::ptr::from_mut(&mut place.address).cast();
+            header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+            header.msg_hdr.msg_iov = core::ptr::from_mut(&mut place.iov);
+            header.msg_hdr.msg_iovlen = 1;
+        }
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{SocketAddr, UdpSocket};
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn a_batch_goes_out_and_comes_in_whole() {
+        let (a, b) = (
+            UdpSocket::bind("127.0.0.1:0").unwrap(),
+            UdpSocket::bind("127.0.0.1:0").unwrap(),
+        );
+        let SocketAddr::V4(to) = b.local_addr().unwrap() else {
+            panic!("no IPv4 address");
+        };
+        let SocketAddr::V4(from) = a.local_addr().unwrap() else {
+            panic!("no IPv4 address");
+        };
+        let mut batch = Batch::new();
+        for index in 0..BATCH_MAX {
+            assert!(batch.put(index, to, &vec![index as u8; index]));
+        }
+        assert!(!batch.put(BATCH_MAX, to, b"one too many"));
+        assert!(!batch.put(0, to, &[0; BATCH_BYTES + 1]));
+        assert_eq!(batch.send(a.as_raw_fd(), 1, BATCH_MAX).unwrap(), 31);
+        let mut other = Batch::new();
+        assert_eq!(other.receive(b.as_raw_fd()).unwrap(), 31);
+        for index in 0..31 {
+            let expected = vec![index as u8 + 1; index + 1];
+            assert_eq!(other.received(index), Some((&expected[..], from)));
+        }
+        let error = other.receive(b.as_raw_fd()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut() {
+        let a = UdpSocket::bind("127.0.0.1:0").unwrap();
+        a.send_to(&[7; 500], a.local_addr().unwrap()).unwrap();
+        let mut batch = Batch::new();
+        assert_eq!(batch.receive(a.as_raw_fd()).unwrap(), 1);
+        assert_eq!(batch.received(0).unwrap().0, [7; BATCH_BYTES]);
+    }
 }

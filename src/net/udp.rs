@@ -68,6 +68,35 @@ impl Udp {
         Ok(None)
     }
 
+    /// Has the kernel tell the interface that each datagram came by, for
+    /// [`Udp::receive_by`]. Where it cannot, the interface is not told.
+    pub fn want_interface(&self) {
+        let _ = socket::setsockopt(&self.socket, sockopt::Ipv4PacketInfo, &true);
+    }
+
+    /// As [`Udp::receive`], with the interface's index, if it is known.
+    pub fn receive_by(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddrV4, Option<u32>)> {
+        let mut control = Control([0; 256]);
+        let mut iov = [IoSliceMut::new(buffer)];
+        let message = socket::recvmsg::<SockaddrIn>(
+            self.socket.as_raw_fd(),
+            &mut iov,
+            Some(&mut control.0),
+            MsgFlags::MSG_DONTWAIT,
+        )
+        .ok()?;
+        let from = message.address?;
+        let mut parts = message.cmsgs().ok()?;
+        let interface = parts.find_map(|part| match part {
+            socket::ControlMessageOwned::Ipv4PacketInfo(info) => {
+                u32::try_from(info.ipi_ifindex).ok()
+            }
+            _ => None,
+        });
+        let from = SocketAddrV4::new(from.ip(), from.port());
+        Some((message.bytes, from, interface))
+    }
+
     /// Sends a datagram now, or fails.
     pub fn send(&self, to: SocketAddrV4, bytes: &[u8]) -> io::Result<()> {
         match self.socket.send_to(bytes, to) {
@@ -81,12 +110,12 @@ impl Udp {
     /// Takes one error off the queue that [`Udp::want_refusals`] asked for:
     /// where the datagram had gone, and whether its port was closed there.
     pub fn refused(&self) -> Option<Refusal> {
-        let (mut data, mut control) = ([0; 64], [0; 256]);
+        let (mut data, mut control) = ([0; 64], Control([0; 256]));
         let mut iov = [IoSliceMut::new(&mut data)];
         let message = socket::recvmsg::<SockaddrIn>(
             self.socket.as_raw_fd(),
             &mut iov,
-            Some(&mut control),
+            Some(&mut control.0),
             MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT,
         )
         .ok()?;
@@ -101,6 +130,11 @@ impl Udp {
         Some(Refusal { to, port_closed })
     }
 }
+
+/// Room for what the kernel tells beside a datagram. It holds structs that are
+/// read in place, and an ARM9 does not read them from odd addresses.
+#[repr(align(8))]
+struct Control([u8; 256]);
 
 /// An ICMP error that answered a datagram of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +186,18 @@ mod tests {
         a.send(at(b.port()), b"hello").unwrap();
         assert_eq!(b.receive(&mut buffer).unwrap(), Some((4, at(a.port()))));
         assert_eq!(&buffer, b"hell");
+    }
+
+    #[test]
+    fn the_interface_is_told() {
+        let a = Udp::bind(at(0), Shared(false)).unwrap();
+        a.want_interface();
+        a.send(at(a.port()), b"self").unwrap();
+        let mut buffer = [0; 8];
+        let (len, from, interface) = a.receive_by(&mut buffer).unwrap();
+        assert_eq!((len, from), (4, at(a.port())));
+        assert_eq!(interface, nix::net::if_::if_nametoindex("lo").ok());
+        assert_eq!(a.receive_by(&mut buffer), None);
     }
 
     #[test]
