@@ -8,6 +8,7 @@
 pub mod client;
 pub mod json;
 pub mod options;
+pub mod serve;
 pub mod vote;
 pub mod whois;
 
@@ -29,7 +30,7 @@ pub struct Command {
 }
 
 /// Every command, in the order of `boardroom --help`.
-pub const COMMANDS: &[Command] = &[whois::COMMAND, vote::COMMAND];
+pub const COMMANDS: &[Command] = &[serve::COMMAND, whois::COMMAND, vote::COMMAND];
 
 /// How a command ended.
 pub type Outcome = Result<u8, Failure>;

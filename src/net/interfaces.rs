@@ -19,6 +19,8 @@ pub struct Interface {
     pub broadcast: Ipv4Addr,
     /// Whether it leads nowhere but to this machine.
     pub is_loopback: bool,
+    /// Whether a cable is plugged in, as far as the driver can tell.
+    pub has_link: bool,
 }
 
 impl Interface {
@@ -76,6 +78,7 @@ fn from_kernel(one: nix::ifaddrs::InterfaceAddress) -> Option<Interface> {
         mask,
         broadcast,
         is_loopback,
+        has_link: one.flags.contains(InterfaceFlags::IFF_RUNNING),
     })
 }
 

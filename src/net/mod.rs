@@ -1,7 +1,9 @@
 //! The only sockets, clocks, files and signals, and the one poll loop.
 //!
-//! [`reactor`] is the loop; [`host`] drives the services by it.
+//! [`reactor`] is the loop; [`host`] drives the services by it, [`board`] the
+//! election.
 
+pub mod board;
 pub mod clock;
 pub mod entropy;
 pub mod filter;
@@ -10,7 +12,9 @@ pub mod interfaces;
 pub mod log;
 pub mod netlink;
 pub mod output;
+pub mod pidfile;
 pub mod reactor;
+pub mod record;
 pub mod signals;
 pub mod sys;
 pub mod tcp;

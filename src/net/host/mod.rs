@@ -15,6 +15,7 @@ mod open;
 
 pub use finder::MasterQuestion;
 pub use journal::read_journal;
+pub(crate) use open::cannot_bind;
 
 use super::entropy::OsEntropy;
 use super::output::Output;

@@ -1,0 +1,217 @@
+//! `boardroom serve`: be a board.
+
+use super::{Command, Failure, Outcome, client, options};
+use crate::election::{Answer, Config, wire};
+use crate::net::board::{self, Options, Wish};
+use crate::net::log::Target;
+use lexopt::{Arg, Parser};
+use std::path::PathBuf;
+
+/// The command.
+pub const COMMAND: Command = Command {
+    name: "serve",
+    summary: "be a board: take part in elections, answer WHOIS as master",
+    help: HELP,
+    run,
+};
+
+const HELP: &str = "\
+Usage: boardroom serve [OPTION]... [PORT]
+
+Is a board on this network, in the foreground, until SIGTERM or SIGINT.
+
+Options:
+  --port PORT           the boards' UDP port, the same as PORT (default: 2000)
+  --name NAME           this board's name in answers (default: the host name)
+  --interface NAME      stand on this interface (default: the first that is up
+                        and can broadcast; lo for boards on one machine)
+  --address ADDRESS     stand at this address of the interface's network
+  --wait                wait for an --interface or --address that is not there
+                        yet, instead of exiting
+  --answer WAY          unicast: answer the asker; broadcast: answer all, at
+                        the asker's port (default: unicast)
+  --strict              drop votes that name another address than their
+                        sender's
+  --pid-file FILE       write the process number here, and hold the file locked
+  --log TARGET          stderr or syslog (default: stderr)
+  --record FILE         record all that happens, as text, up to 16 MiB
+  -v, --verbose         log details
+  -h, --help            print this help
+
+SIGUSR1 logs the counters.
+
+Exit code: 0 ended by a signal, 2 wrong usage, 4 cannot (port taken, no such
+interface or address, no permission).
+";
+
+/// The longest name that is not taken for a mistake: an answer's whole text.
+const NAME_MAX: usize = wire::TEXT_MAX;
+
+fn run(parser: &mut Parser) -> Outcome {
+    board::run(read(parser)?)
+}
+
+fn read(parser: &mut Parser) -> Result<Options, Failure> {
+    let mut port = None;
+    let mut found = Options {
+        board: Config {
+            name: String::new(),
+            ..Config::default()
+        },
+        wish: Wish::default(),
+        waits: false,
+        pid_file: None,
+        log: Target::Stderr,
+        verbose: false,
+        record: None,
+    };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
+            Arg::Long("port") => port = Some(options::port(&options::text(parser, "--port")?)?),
+            Arg::Value(word) if port.is_none() => {
+                port = Some(options::port(&word.to_string_lossy())?);
+            }
+            Arg::Long("name") => found.board.name = name(options::text(parser, "--name")?)?,
+            Arg::Long("interface") => {
+                found.wish.interface = Some(options::text(parser, "--interface")?);
+            }
+            Arg::Long("address") => {
+                let text = options::text(parser, "--address")?;
+                found.wish.address = Some(options::address("--address", &text)?);
+            }
+            Arg::Long("wait") => found.waits = true,
+            Arg::Long("answer") => found.board.answer = answer(parser)?,
+            Arg::Long("strict") => found.board.strict = true,
+            Arg::Long("pid-file") => found.pid_file = Some(PathBuf::from(parser.value()?)),
+            Arg::Long("log") => found.log = target(parser)?,
+            Arg::Long("record") => found.record = Some(PathBuf::from(parser.value()?)),
+            Arg::Long("verbose") | Arg::Short('v') => found.verbose = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    found.board.port = port.unwrap_or(client::PORT);
+    if found.board.name.is_empty() {
+        found.board.name = host_name();
+    }
+    Ok(found)
+}
+
+fn name(text: String) -> Result<String, Failure> {
+    let why = if text.is_empty() {
+        "is empty"
+    } else if text.len() > NAME_MAX {
+        "is longer than an answer"
+    } else if text.chars().any(char::is_control) {
+        "has control characters in it"
+    } else {
+        return Ok(text);
+    };
+    Err(Failure::usage(format!(
+        "--name {text:?} {why}: give a short name such as Peter"
+    )))
+}
+
+fn answer(parser: &mut Parser) -> Result<Answer, Failure> {
+    match &*options::text(parser, "--answer")? {
+        "unicast" => Ok(Answer::Unicast),
+        "broadcast" => Ok(Answer::Broadcast),
+        other => Err(Failure::usage(format!(
+            "--answer {other:?}: give unicast or broadcast"
+        ))),
+    }
+}
+
+fn target(parser: &mut Parser) -> Result<Target, Failure> {
+    match &*options::text(parser, "--log")? {
+        "stderr" => Ok(Target::Stderr),
+        "syslog" => Ok(Target::Syslog),
+        other => Err(Failure::usage(format!(
+            "--log {other:?}: give stderr or syslog"
+        ))),
+    }
+}
+
+/// The host's name as far as it can stand in an answer.
+fn host_name() -> String {
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    let name = name.to_string_lossy();
+    let short = name.split('.').next().unwrap_or_default();
+    let clean: String = short.chars().filter(|c| !c.is_control()).collect();
+    if clean.is_empty() {
+        "board".into()
+    } else {
+        clean
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Options, Failure> {
+        read(&mut Parser::from_args(arguments))
+    }
+
+    #[test]
+    fn the_port_is_a_word_or_an_option() {
+        assert_eq!(parsed(&[]).unwrap().board.port, 2000);
+        assert_eq!(parsed(&["3000"]).unwrap().board.port, 3000);
+        assert_eq!(parsed(&["--port", "3000"]).unwrap().board.port, 3000);
+        for wrong in [&["0"][..], &["70000"], &["--port=x"], &["1", "2"]] {
+            assert_eq!(parsed(wrong).unwrap_err().code, 2, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_fits_an_answer() {
+        assert_eq!(parsed(&["--name", "Peter"]).unwrap().board.name, "Peter");
+        assert!(!parsed(&[]).unwrap().board.name.is_empty());
+        for wrong in ["", "a\nb", "a\0b", &"x".repeat(60)] {
+            let failure = parsed(&["--name", wrong]).unwrap_err();
+            assert_eq!(failure.code, 2, "{wrong:?}");
+            assert!(!failure.message.contains('\n'), "one line: {failure:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        for wrong in [
+            &["--answer", "loudly"][..],
+            &["--log", "paper"],
+            &["--address", "10.3.52"],
+            &["--nonsense"],
+        ] {
+            assert_eq!(parsed(wrong).unwrap_err().code, 2, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn options_reach_their_places() {
+        let all = parsed(&[
+            "--interface",
+            "lo",
+            "--address",
+            "127.0.0.2",
+            "--wait",
+            "--answer",
+            "broadcast",
+            "--strict",
+            "--pid-file",
+            "/run/b.pid",
+            "--log",
+            "syslog",
+            "--record",
+            "r",
+            "-v",
+        ])
+        .unwrap();
+        assert_eq!(all.wish.interface.as_deref(), Some("lo"));
+        assert_eq!(all.wish.address, Some([127, 0, 0, 2].into()));
+        assert!(all.waits && all.board.strict && all.verbose);
+        assert_eq!(all.board.answer, Answer::Broadcast);
+        assert_eq!(all.log, Target::Syslog);
+        assert_eq!(all.pid_file, Some("/run/b.pid".into()));
+        assert_eq!(all.record, Some("r".into()));
+    }
+}
