@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod json;
+pub mod keygen;
 pub mod options;
 pub mod serve;
 pub mod vote;
@@ -30,7 +31,13 @@ pub struct Command {
 }
 
 /// Every command, in the order of `boardroom --help`.
-pub const COMMANDS: &[Command] = &[serve::COMMAND, whois::COMMAND, vote::COMMAND];
+pub const COMMANDS: &[Command] = &[
+    serve::COMMAND,
+    whois::COMMAND,
+    vote::COMMAND,
+    // Ends with what is needed least.
+    keygen::COMMAND,
+];
 
 /// How a command ended.
 pub type Outcome = Result<u8, Failure>;

@@ -9,6 +9,7 @@ pub mod entropy;
 pub mod filter;
 pub mod host;
 pub mod interfaces;
+pub mod keyfile;
 pub mod log;
 pub mod netlink;
 pub mod output;
