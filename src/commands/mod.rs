@@ -11,6 +11,8 @@ pub mod keygen;
 pub mod options;
 pub mod serve;
 pub mod vote;
+pub mod watch;
+pub mod watch_table;
 pub mod whois;
 
 use lexopt::{Arg, Parser};
@@ -35,6 +37,7 @@ pub const COMMANDS: &[Command] = &[
     serve::COMMAND,
     whois::COMMAND,
     vote::COMMAND,
+    watch::COMMAND,
     // Ends with what is needed least.
     keygen::COMMAND,
 ];
