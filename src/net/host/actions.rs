@@ -44,7 +44,7 @@ impl Host {
         }
         let keys = [
             hosted.listener.take().map(|(key, _)| key),
-            hosted.input.take().map(|(key, _)| key),
+            hosted.input.take().and_then(|(key, _)| key),
             hosted.finder.take().map(|(key, _)| key),
         ];
         for key in keys.into_iter().flatten() {

@@ -19,21 +19,22 @@ impl Input {
         }
     }
 
-    /// Reads once. False at the end of the input.
-    pub(super) fn read(&mut self) -> bool {
+    /// Reads once.
+    pub(super) fn read(&mut self) {
         let mut buffer = [0; 4_096];
-        let Some(fd) = &self.fd else { return false };
+        let Some(fd) = &self.fd else {
+            return self.lines.end();
+        };
         match nix::unistd::read(fd, &mut buffer) {
-            Ok(len) if len > 0 => {
-                self.lines.push(buffer.get(..len).unwrap_or_default());
-                true
-            }
-            Err(nix::errno::Errno::EINTR | nix::errno::Errno::EAGAIN) => true,
-            Ok(_) | Err(_) => {
-                self.lines.end();
-                false
-            }
+            Ok(len) if len > 0 => self.lines.push(buffer.get(..len).unwrap_or_default()),
+            Err(nix::errno::Errno::EINTR | nix::errno::Errno::EAGAIN) => {}
+            Ok(_) | Err(_) => self.lines.end(),
         }
+    }
+
+    /// Whether no more will be read; lines may still wait.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.lines.ended
     }
 
     /// The next whole line; after the end, what was left without a newline.

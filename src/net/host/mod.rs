@@ -104,7 +104,9 @@ struct Hosted {
     setup: Setup,
     udp: Option<Udp>,
     listener: Option<(Key, Listener)>,
-    input: Option<(Key, Input)>,
+    /// Watched only while a line is wanted: the end of a pipe would wake the
+    /// loop for ever.
+    input: Option<(Option<Key>, Input)>,
     journal: Option<Journal>,
     finder: Option<(Key, Finder)>,
     is_done: bool,
@@ -252,22 +254,53 @@ impl Host {
         self.services.get(index)?.udp.as_ref()
     }
 
-    fn handle_input(&mut self, reactor: &mut Reactor, index: usize) {
-        let Some((key, mut input)) = self.services.get_mut(index).and_then(|h| h.input.take())
-        else {
+    fn handle_input(&mut self, index: usize) {
+        let hosted = self.services.get_mut(index);
+        if let Some((_, input)) = hosted.and_then(|one| one.input.as_mut()) {
+            input.read();
+        }
+    }
+
+    /// Hands in what was read, line by line for as long as one is wanted, and
+    /// has poll tell of more when that is wanted.
+    fn tell_lines(&mut self, reactor: &mut Reactor, index: usize) {
+        while let Some(hosted) = self.services.get_mut(index)
+            && hosted.service.wants_line()
+            && let Some((_, input)) = hosted.input.as_mut()
+        {
+            if let Some(text) = input.next_line() {
+                self.tell(reactor, index, Event::Line { text: &text });
+            } else if input.has_ended() {
+                if let Some((Some(key), _)) = hosted.input.take() {
+                    self.disown(reactor, key);
+                }
+                self.tell(reactor, index, Event::InputEnded);
+            } else {
+                break;
+            }
+        }
+        self.watch_input(reactor, index);
+    }
+
+    fn watch_input(&mut self, reactor: &mut Reactor, index: usize) {
+        let Some(hosted) = self.services.get_mut(index) else {
             return;
         };
-        let goes_on = input.read();
-        while let Some(text) = input.next_line() {
-            self.tell(reactor, index, Event::Line { text: &text });
-        }
-        if goes_on {
-            if let Some(hosted) = self.services.get_mut(index) {
-                hosted.input = Some((key, input));
+        let wanted = hosted.service.wants_line();
+        let Some((key, input)) = hosted.input.as_mut() else {
+            return;
+        };
+        match *key {
+            None if wanted => {
+                let new = reactor.watch(input, Interest::READ);
+                *key = Some(new);
+                self.own(new, Owner::Input(index));
             }
-        } else {
-            self.disown(reactor, key);
-            self.tell(reactor, index, Event::InputEnded);
+            Some(old) if !wanted => {
+                *key = None;
+                self.disown(reactor, old);
+            }
+            _ => {}
         }
     }
 
@@ -408,7 +441,7 @@ impl Handler for Host {
             Owner::Signals => self.handle_signals(reactor),
             Owner::Udp(index) => self.handle_datagram(reactor, index, ready),
             Owner::Listener(index) => self.take_in(reactor, index),
-            Owner::Input(index) => self.handle_input(reactor, index),
+            Owner::Input(index) => self.handle_input(index),
             Owner::Finder(index) => self.handle_finder(reactor, index),
             Owner::Link(peer) => self.handle_link(reactor, peer, ready),
         }
@@ -419,6 +452,9 @@ impl Handler for Host {
         if drained {
             self.run_timers(reactor);
             self.tell_pending(reactor);
+        }
+        for index in 0..self.services.len() {
+            self.tell_lines(reactor, index);
         }
         self.flush_output(reactor);
         self.check_leaving(reactor.now());

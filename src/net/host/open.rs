@@ -71,11 +71,7 @@ impl Host {
             self.own(key, Owner::Listener(index));
             (key, listener)
         });
-        let input = setup.input.then(Input::stdin).map(|input| {
-            let key = reactor.watch(&input, Interest::READ);
-            self.own(key, Owner::Input(index));
-            (key, input)
-        });
+        let input = setup.input.then(|| (None, Input::stdin()));
         let journal = setup.journal.clone().map(Journal::open).transpose()?;
         let finder: Option<(_, Finder)> = None;
         self.services.push(Hosted {
