@@ -45,3 +45,6 @@ pub mod matching;
 pub mod order;
 pub mod relay;
 pub mod sequence;
+
+#[cfg(test)]
+mod script;

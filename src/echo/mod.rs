@@ -1,1 +1,5 @@
-//! The first link test: is this text alphanumeric?
+//! echo, the first link test: is this text alphanumeric?
+
+pub mod client;
+pub mod server;
+pub mod wire;

@@ -1,0 +1,205 @@
+//! The client against scripted servers and standard inputs.
+
+use super::*;
+use crate::script::Script;
+
+const SERVER: &str = "10.0.0.9:12000";
+
+fn options(transport: Transport) -> Options {
+    Options {
+        server: Server::At(SERVER.parse().unwrap()),
+        transport,
+        timeout: Duration::from_secs(2),
+        prompt: false,
+    }
+}
+
+fn line(script: &mut Script<Client>, text: &[u8]) {
+    assert!(script.service.wants_line(), "before {text:?}");
+    script.event(Event::Line { text });
+}
+
+fn complaints(script: &mut Script<Client>) -> Vec<String> {
+    let complaint = |action| match action {
+        Action::Complain(why) => Some(why),
+        _ => None,
+    };
+    script.take().into_iter().filter_map(complaint).collect()
+}
+
+#[test]
+fn one_datagram_a_line_one_answer_each() {
+    let mut script = Script::start(Client::new(options(Transport::Udp)));
+    line(&mut script, b"hello\r");
+    assert_eq!(script.sent(), ["10.0.0.9:12000 < hello"]);
+    assert!(!script.service.wants_line(), "one at a time");
+    script.datagram("10.0.0.8:12000", b"a stranger");
+    script.datagram(SERVER, b"Alphanumeric.");
+    assert_eq!(script.printed(), ["Alphanumeric."]);
+    line(&mut script, b"");
+    assert_eq!(script.sent(), ["10.0.0.9:12000 < "]);
+    script.event(Event::InputEnded);
+    assert_eq!(script.sent(), [""; 0]);
+    script.datagram(SERVER, b"Not alphanumeric.");
+    assert_eq!(
+        script.take(),
+        [Action::Print("Not alphanumeric.".into()), Action::Exit(0)]
+    );
+}
+
+#[test]
+fn silence_and_refusal_are_told_and_remembered() {
+    let mut script = Script::start(Client::new(options(Transport::Udp)));
+    line(&mut script, b"hello");
+    script.pass_millis(1_999).take();
+    script.pass_millis(1);
+    assert_eq!(
+        complaints(&mut script),
+        ["no answer within 2s from 10.0.0.9:12000"]
+    );
+    script.datagram(SERVER, b"Alphanumeric.");
+    assert_eq!(complaints(&mut script), ["too late: \"Alphanumeric.\""]);
+    line(&mut script, b"again");
+    let to = SERVER.parse().unwrap();
+    script.event(Event::Refused { to });
+    assert_eq!(
+        complaints(&mut script),
+        [
+            "cannot reach 10.0.0.9:12000: nobody listens there; `boardroom echo server` starts a \
+          server"
+        ]
+    );
+    script.event(Event::InputEnded);
+    assert_eq!(script.sent(), ["exit 1"]);
+}
+
+#[test]
+fn an_answer_over_tcp_may_come_in_pieces() {
+    for pieces in [
+        &["Alphanumeric"][..],
+        &["Alpha", "numeric"],
+        &["N", "ot alphanumeric", "."],
+        &["h", "el", "lo"],
+    ] {
+        let mut script = Script::start(Client::new(options(Transport::Tcp)));
+        assert_eq!(script.sent(), ["connect 10.0.0.9:12000"]);
+        assert!(!script.service.wants_line());
+        script.open(7);
+        line(&mut script, b"hello");
+        assert_eq!(script.sent(), ["7 < hello"]);
+        for piece in pieces {
+            assert_eq!(script.printed(), [""; 0]);
+            script.bytes(7, piece.as_bytes()).pass_millis(200);
+        }
+        assert_eq!(script.printed(), [pieces.concat()]);
+    }
+}
+
+#[test]
+fn an_unknown_answer_ends_with_silence() {
+    let mut script = Script::start(Client::new(options(Transport::Tcp)));
+    script.open(7);
+    line(&mut script, b"hello");
+    script.take();
+    script.bytes(7, b"You said ").pass_millis(40);
+    script.bytes(7, b"hello");
+    assert_eq!(script.printed(), [""; 0]);
+    script.pass_millis(50);
+    assert_eq!(script.printed(), ["You said hello"]);
+}
+
+#[test]
+fn a_server_that_closes_after_each_answer_is_asked_anew() {
+    let mut script = Script::start(Client::new(options(Transport::Tcp)));
+    script.open(7);
+    line(&mut script, b"one");
+    script.bytes(7, b"Alphanumeric").half_close(7).take();
+    line(&mut script, b"two");
+    assert_eq!(script.sent(), ["connect 10.0.0.9:12000"]);
+    script.open(8);
+    assert_eq!(script.sent(), ["8 < two"]);
+    script.half_close(8);
+    assert_eq!(
+        complaints(&mut script),
+        ["10.0.0.9:12000 closed the connection without an answer"]
+    );
+    script.event(Event::InputEnded);
+    assert_eq!(script.sent(), ["exit 1"]);
+}
+
+#[test]
+fn a_late_answer_over_tcp_is_never_taken_for_the_next() {
+    let mut script = Script::start(Client::new(options(Transport::Tcp)));
+    script.open(7);
+    line(&mut script, b"one");
+    script.take();
+    script.pass_millis(2_000);
+    assert_eq!(script.sent(), ["7 closed"]);
+    line(&mut script, b"two");
+    assert_eq!(script.sent(), ["connect 10.0.0.9:12000"]);
+}
+
+#[test]
+fn a_server_out_of_reach_is_exit_code_4() {
+    let mut script = Script::start(Client::new(options(Transport::Tcp)));
+    script.pass_millis(2_000);
+    assert_eq!(
+        script.take()[1..],
+        [
+            Action::Complain(no_server(SERVER.parse().unwrap(), "no answer within 2s")),
+            Action::Exit(4)
+        ]
+    );
+    let mut script = Script::start(Client::new(options(Transport::Tcp)));
+    script.event(Event::ConnectFailed {
+        to: SERVER.parse().unwrap(),
+        why: "connection refused",
+    });
+    assert_eq!(script.sent(), ["connect 10.0.0.9:12000", "exit 4"]);
+}
+
+#[test]
+fn the_master_is_the_server_when_it_is_asked_for() {
+    let mut auto = options(Transport::Udp);
+    auto.server = Server::Master { port: 12_000 };
+    let mut script = Script::start(Client::new(auto));
+    assert_eq!(script.sent(), ["find master"]);
+    assert!(!script.service.wants_line());
+    let address = Some([10, 0, 0, 5].into());
+    script.event(Event::Master { address });
+    line(&mut script, b"hello");
+    assert_eq!(script.sent(), ["10.0.0.5:12000 < hello"]);
+
+    let mut script = Script::start(Client::new(auto));
+    script.event(Event::Master { address: None });
+    assert_eq!(script.sent(), ["find master", "exit 1"]);
+}
+
+#[test]
+fn texts_that_cannot_be_sent_are_told_and_skipped() {
+    let mut script = Script::start(Client::new(options(Transport::Tcp)));
+    script.open(7).take();
+    line(&mut script, b"\r");
+    line(&mut script, &[b'a'; 2_049]);
+    assert_eq!(complaints(&mut script).len(), 2);
+    script.event(Event::InputEnded);
+    assert_eq!(script.sent(), ["exit 1"]);
+}
+
+#[test]
+fn a_person_is_prompted_once_a_line() {
+    let mut with_prompt = options(Transport::Udp);
+    with_prompt.prompt = true;
+    let mut script = Script::start(Client::new(with_prompt));
+    assert_eq!(script.take(), [Action::Prompt("Text: ")]);
+    line(&mut script, b"hello");
+    script.take();
+    script.datagram(SERVER, b"Alphanumeric.");
+    assert_eq!(
+        script.take(),
+        [
+            Action::Print("Alphanumeric.".into()),
+            Action::Prompt("Text: ")
+        ]
+    );
+}

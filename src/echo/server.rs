@@ -1,0 +1,262 @@
+//! The echo server: answers every text over UDP and TCP, and outlives every
+//! peer (SERVICES: *echo*).
+
+use super::wire::{self, Transport};
+use crate::service::{Action, Event, Peer, Service, Turn};
+use crate::text::visible;
+use crate::time::{Duration, Instant};
+use core::net::SocketAddrV4;
+use std::collections::BTreeMap;
+
+/// Connections at once. A newcomer to a full table takes the place of the one
+/// that has been silent the longest.
+pub const PEERS_MAX: usize = 960;
+/// How long a read that ends inside a UTF-8 character waits for the rest.
+pub const REST_WAIT: Duration = Duration::from_millis(100);
+/// The most that is held back while it waits; longer texts are answered as
+/// they are.
+pub const HELD_MAX: usize = 4_096;
+/// Answers a second to requests that read like an answer of such a server:
+/// enough for a person, too few for two servers that have been set upon each
+/// other by a forged datagram.
+pub const ANSWERS_TO_ANSWERS_MAX: u32 = 10;
+
+/// What the server does with a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Answers whether it is alphanumeric, and prints what came and went.
+    Judge,
+    /// Prints the text and sends the same bytes back.
+    Display,
+}
+
+/// The server's state.
+pub struct Server {
+    mode: Mode,
+    quiet: bool,
+    port: u16,
+    peers: BTreeMap<Peer, Connection>,
+    /// Not after the first `due` of any connection.
+    next_due: Option<Instant>,
+    answers_to_answers: (Instant, u32),
+    counters: Counters,
+}
+
+struct Connection {
+    address: SocketAddrV4,
+    heard: Instant,
+    /// A read that ended inside a character.
+    held: Vec<u8>,
+    /// When `held` is answered as it is.
+    due: Option<Instant>,
+}
+
+/// What the server has seen; printed on SIGUSR1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams received.
+    pub datagrams: u64,
+    /// Connections opened.
+    pub connections: u64,
+    /// Connections closed to make room for newcomers.
+    pub crowded_out: u64,
+    /// Texts received over TCP.
+    pub texts: u64,
+    /// Datagrams longer than 2,048 bytes.
+    pub cut: u64,
+    /// Datagrams not answered, because a server like this one sent them.
+    pub from_servers: u64,
+}
+
+impl Server {
+    /// A server that has not started.
+    pub fn new(mode: Mode, quiet: bool) -> Self {
+        Self {
+            mode,
+            quiet,
+            port: 0,
+            peers: BTreeMap::new(),
+            next_due: None,
+            answers_to_answers: (Instant::ZERO, 0),
+            counters: Counters::default(),
+        }
+    }
+
+    fn datagram(&mut self, from: SocketAddrV4, bytes: &[u8], turn: &mut Turn<'_>) {
+        self.counters.datagrams += 1;
+        let text = wire::request(bytes);
+        if text.len() < bytes.len() {
+            self.counters.cut += 1;
+        }
+        if self.comes_from_a_server(from, text, turn.now) {
+            self.counters.from_servers += 1;
+            return;
+        }
+        let bytes = self.answer(from, Transport::Udp, text, turn);
+        turn.push(Action::Send { to: from, bytes });
+    }
+
+    /// Two servers that answer everything would talk for ever.
+    fn comes_from_a_server(&mut self, from: SocketAddrV4, text: &[u8], now: Instant) -> bool {
+        if from.port() == self.port {
+            return true;
+        }
+        let reads_like_an_answer = text == wire::NOT_ALPHANUMERIC.as_bytes()
+            || text == wire::alphanumeric(Transport::Udp).as_bytes();
+        if self.mode == Mode::Display || !reads_like_an_answer {
+            return false;
+        }
+        if now - self.answers_to_answers.0 >= Duration::from_secs(1) {
+            self.answers_to_answers = (now, 0);
+        }
+        self.answers_to_answers.1 = self.answers_to_answers.1.saturating_add(1);
+        self.answers_to_answers.1 > ANSWERS_TO_ANSWERS_MAX
+    }
+
+    /// Prints the text and gives the bytes that answer it.
+    fn answer(
+        &self,
+        from: SocketAddrV4,
+        transport: Transport,
+        text: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Vec<u8> {
+        let road = transport.name();
+        match self.mode {
+            Mode::Display => {
+                if !self.quiet {
+                    turn.print(visible(text));
+                }
+                text.to_vec()
+            }
+            Mode::Judge => {
+                let answer = wire::answer(text, transport);
+                if !self.quiet {
+                    turn.print(format!("{road} {from}: received \"{}\"", visible(text)));
+                    turn.print(format!("{road} {from}: sent \"{answer}\""));
+                }
+                answer.as_bytes().to_vec()
+            }
+        }
+    }
+
+    fn opened(&mut self, peer: Peer, address: SocketAddrV4, turn: &mut Turn<'_>) {
+        self.counters.connections += 1;
+        if self.peers.len() >= PEERS_MAX {
+            let silent = self.peers.iter().min_by_key(|(_, c)| c.heard);
+            if let Some((&silent, _)) = silent {
+                self.peers.remove(&silent);
+                self.counters.crowded_out += 1;
+                turn.push(Action::Close { peer: silent });
+            }
+        }
+        let connection = Connection {
+            address,
+            heard: turn.now,
+            held: Vec::new(),
+            due: None,
+        };
+        self.peers.insert(peer, connection);
+    }
+
+    fn bytes(&mut self, peer: Peer, bytes: &[u8], turn: &mut Turn<'_>) {
+        let Some(connection) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        connection.heard = turn.now;
+        connection.held.extend_from_slice(bytes);
+        if connection.held.len() <= HELD_MAX && wire::ends_inside_a_character(&connection.held) {
+            connection.due = connection.due.or(Some(turn.now + REST_WAIT));
+            self.next_due = self.next_due.or(connection.due);
+        } else {
+            self.answer_held(peer, turn);
+        }
+    }
+
+    /// Answers what has come, complete or not.
+    fn answer_held(&mut self, peer: Peer, turn: &mut Turn<'_>) {
+        let Some(connection) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        connection.due = None;
+        let text = core::mem::take(&mut connection.held);
+        if text.is_empty() {
+            return;
+        }
+        let address = connection.address;
+        self.counters.texts += 1;
+        let bytes = self.answer(address, Transport::Tcp, &text, turn);
+        turn.push(Action::Write { peer, bytes });
+    }
+
+    fn timer(&mut self, turn: &mut Turn<'_>) {
+        let due: Vec<Peer> = self
+            .peers
+            .iter()
+            .filter(|(_, connection)| connection.due.is_some_and(|due| due <= turn.now))
+            .map(|(&peer, _)| peer)
+            .collect();
+        for peer in due {
+            self.answer_held(peer, turn);
+        }
+        self.next_due = self.peers.values().filter_map(|c| c.due).min();
+    }
+
+    fn report(&self, turn: &mut Turn<'_>) {
+        let Counters {
+            datagrams,
+            connections,
+            crowded_out,
+            texts,
+            cut,
+            from_servers,
+        } = self.counters;
+        let open = self.peers.len();
+        turn.print(format!(
+            "UDP: texts {datagrams}, cut at {} bytes {cut}, from servers {from_servers}",
+            wire::TEXT_MAX
+        ));
+        turn.print(format!(
+            "TCP: connections {connections}, open {open}, crowded out {crowded_out}, texts {texts}"
+        ));
+    }
+}
+
+impl Service for Server {
+    fn handle(&mut self, event: Event<'_>, turn: &mut Turn<'_>) {
+        match event {
+            Event::Start { port } => {
+                self.port = port;
+                turn.print(format!("listening on UDP and TCP port {port}"));
+            }
+            Event::Datagram { from, bytes } => self.datagram(from, bytes, turn),
+            Event::Opened { peer, address } => self.opened(peer, address, turn),
+            Event::Bytes { peer, bytes } => self.bytes(peer, bytes, turn),
+            Event::HalfClosed { peer } => {
+                self.answer_held(peer, turn);
+                if self.peers.remove(&peer).is_some() {
+                    turn.push(Action::Close { peer });
+                }
+            }
+            Event::Closed { peer } => {
+                self.peers.remove(&peer);
+            }
+            Event::Timer => self.timer(turn),
+            Event::Report => self.report(turn),
+            Event::Stop => turn.push(Action::Exit(0)),
+            Event::Refused { .. }
+            | Event::ConnectFailed { .. }
+            | Event::Master { .. }
+            | Event::Line { .. }
+            | Event::InputEnded => {}
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.next_due
+    }
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;
