@@ -6,13 +6,14 @@
 //! permission).
 
 pub mod client;
+pub mod echo;
 pub mod json;
 pub mod keygen;
 pub mod options;
+pub mod order;
+pub mod sequence;
 pub mod serve;
 pub mod vote;
-pub mod watch;
-pub mod watch_table;
 pub mod whois;
 
 use lexopt::{Arg, Parser};
@@ -37,7 +38,9 @@ pub const COMMANDS: &[Command] = &[
     serve::COMMAND,
     whois::COMMAND,
     vote::COMMAND,
-    watch::COMMAND,
+    echo::COMMAND,
+    sequence::COMMAND,
+    order::COMMAND,
     // Ends with what is needed least.
     keygen::COMMAND,
 ];

@@ -1,10 +1,11 @@
 //! What several commands read from the command line in the same way.
 
 use super::Failure;
+use crate::net::host::{ELECTION_PORT, MasterQuestion};
 use crate::service::Server;
 use crate::time::Duration;
 use core::net::{Ipv4Addr, SocketAddrV4};
-use lexopt::Parser;
+use lexopt::{Arg, Parser};
 
 /// The value of the option just read, as text.
 pub fn text(parser: &mut Parser, option: &str) -> Result<String, Failure> {
@@ -82,4 +83,77 @@ pub fn number(option: &str, text: &str, least: u64, most: u64) -> Result<u64, Fa
             "{option} {text:?}: give a whole number from {least} to {most}"
         ))),
     }
+}
+
+/// The word behind a service's name: one of its roles.
+pub fn role<'a>(parser: &mut Parser, help: &str, roles: &[&'a str]) -> Result<&'a str, Failure> {
+    let wanted = || {
+        Failure::usage(format!(
+            "give a role: {}; --help tells more",
+            roles.join(", ")
+        ))
+    };
+    match parser.next()? {
+        Some(Arg::Long("help") | Arg::Short('h')) => Err(Failure::help(help)),
+        Some(Arg::Value(word)) => {
+            let known = roles.iter().find(|role| word == **role);
+            known.copied().ok_or_else(wanted)
+        }
+        None => Err(wanted()),
+        Some(other) => Err(other.unexpected().into()),
+    }
+}
+
+/// `--server`, `--port`, `--interface` and `--election-port`: how the clients
+/// of the services find their server.
+pub struct ServerOptions {
+    server: Option<String>,
+    port: u16,
+    /// Whom `--server auto` asks.
+    pub master: MasterQuestion,
+}
+
+impl ServerOptions {
+    /// Unless told otherwise: this machine, at the service's own port.
+    pub const fn new(port: u16) -> Self {
+        Self {
+            server: None,
+            port,
+            master: MasterQuestion {
+                interface: None,
+                port: ELECTION_PORT,
+            },
+        }
+    }
+
+    /// The option of that name, if it is one of these.
+    pub fn option(name: &str) -> Option<&'static str> {
+        let own = ["--server", "--port", "--interface", "--election-port"];
+        own.into_iter()
+            .find(|own| own.strip_prefix("--") == Some(name))
+    }
+
+    /// Takes the value of that option.
+    pub fn take(&mut self, option: &'static str, parser: &mut Parser) -> Result<(), Failure> {
+        let value = text(parser, option)?;
+        match option {
+            "--server" => self.server = Some(value),
+            "--port" => self.port = port(&value)?,
+            "--interface" => self.master.interface = Some(value),
+            _ => self.master.port = port(&value)?,
+        }
+        Ok(())
+    }
+
+    /// Where the server is.
+    pub fn server(&self) -> Result<Server, Failure> {
+        server(self.server.as_deref().unwrap_or("127.0.0.1"), self.port)
+    }
+}
+
+/// The value of `--timeout`: a millisecond to a day.
+pub fn timeout(parser: &mut Parser) -> Result<Duration, Failure> {
+    let value = text(parser, "--timeout")?;
+    let (least, most) = (Duration::from_millis(1), Duration::from_secs(86_400));
+    duration("--timeout", &value, least, most)
 }

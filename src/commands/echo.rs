@@ -1,0 +1,128 @@
+//! `boardroom echo`: the first link test.
+
+use super::options::{self, ServerOptions};
+use super::{Command, Failure, Outcome};
+use crate::echo::client::{Client, Options};
+use crate::echo::server::{Mode, Server};
+use crate::echo::wire::{PORT, Transport};
+use crate::net::host::{self, Setup};
+use crate::time::Duration;
+use core::net::{Ipv4Addr, SocketAddrV4};
+use lexopt::{Arg, Parser};
+use std::io::IsTerminal;
+
+/// The command.
+pub const COMMAND: Command = Command {
+    name: "echo",
+    summary: "first link test: is a text alphanumeric? (server, client)",
+    help: HELP,
+    run,
+};
+
+const HELP: &str = "\
+Usage: boardroom echo server [OPTION]...
+       boardroom echo client [OPTION]... [< FILE]
+
+The first test of a link: the server says of each text, over UDP and TCP,
+whether it is nothing but letters and digits; the client sends what is typed.
+
+Server options:
+  --port PORT           listen on this UDP and TCP port; 0 takes a free one and
+                        prints it (default: 12000)
+  --address IP          listen on this address of the machine only (default:
+                        on all)
+  --mode MODE           judge: answer `Alphanumeric.` or `Not alphanumeric.`;
+                        display: print the text and send it back (default:
+                        judge)
+  --quiet               do not print what is received and sent
+
+Client options:
+  --tcp                 ask over TCP (default: UDP)
+  --server ADDRESS      the server's IPv4 address, or auto for the network's
+                        master (default: 127.0.0.1)
+  --port PORT           the server's port (default: 12000)
+  --timeout TIME        wait this long for each answer (default: 2s)
+  --interface NAME      with auto: ask for the master on this interface only
+  --election-port PORT  with auto: the boards' UDP port (default: 2000)
+  -h, --help            print this help
+
+The client sends each line of its input as one text, without the newline, and
+prints the answers in order. Over TCP an answer has no full stop behind
+`Alphanumeric`. With two computers, start the server on one and give its
+address to the client on the other.
+
+Exit code: 0 all answered, 1 some not, 2 wrong usage, 4 no server, port taken.
+";
+
+fn run(parser: &mut Parser) -> Outcome {
+    match options::role(parser, HELP, &["server", "client"])? {
+        "server" => server(parser),
+        _ => client(parser),
+    }
+}
+
+fn server(parser: &mut Parser) -> Outcome {
+    let (mut port, mut address) = (PORT, Ipv4Addr::UNSPECIFIED);
+    let (mut mode, mut quiet) = (Mode::Judge, false);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
+            Arg::Long("port") => port = options::port_or_free(&options::text(parser, "--port")?)?,
+            Arg::Long("address") => {
+                let text = options::text(parser, "--address")?;
+                address = options::address("--address", &text)?;
+            }
+            Arg::Long("mode") => mode = read_mode(&options::text(parser, "--mode")?)?,
+            Arg::Long("quiet") => quiet = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let at = SocketAddrV4::new(address, port);
+    let setup = Setup {
+        udp: Some(at),
+        tcp: Some(at),
+        ..Setup::new()
+    };
+    host::run(vec![(Box::new(Server::new(mode, quiet)), setup)])
+}
+
+fn read_mode(text: &str) -> Result<Mode, Failure> {
+    match text {
+        "judge" => Ok(Mode::Judge),
+        "display" => Ok(Mode::Display),
+        _ => Err(Failure::usage(format!(
+            "--mode {text:?}: give judge or display"
+        ))),
+    }
+}
+
+fn client(parser: &mut Parser) -> Outcome {
+    let (mut transport, mut timeout) = (Transport::Udp, Duration::from_secs(2));
+    let mut server = ServerOptions::new(PORT);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
+            Arg::Long("tcp") => transport = Transport::Tcp,
+            Arg::Long("timeout") => timeout = options::timeout(parser)?,
+            Arg::Long(name) if let Some(option) = ServerOptions::option(name) => {
+                server.take(option, parser)?;
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let client = Client::new(Options {
+        server: server.server()?,
+        transport,
+        timeout,
+        prompt: std::io::stdin().is_terminal(),
+    });
+    let udp = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+    let setup = Setup {
+        udp: (transport == Transport::Udp).then_some(udp),
+        input: true,
+        master: server.master,
+        exit_with_output: true,
+        ..Setup::new()
+    };
+    host::run(vec![(Box::new(client), setup)])
+}
