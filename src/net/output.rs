@@ -89,6 +89,11 @@ impl Output {
         self.file.is_some()
     }
 
+    /// Whether half of what may wait does.
+    pub fn is_half_full(&self) -> bool {
+        self.file.is_some() && self.buffer.len() >= BUFFER_MAX / 2
+    }
+
     /// Whether something waits for room.
     pub fn is_waiting(&self) -> bool {
         self.file.is_some() && !self.buffer.is_empty()

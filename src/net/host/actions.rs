@@ -1,7 +1,9 @@
 //! What services ask for, done.
 
 use super::{Finder, Host, Interest, Owner, Pending, Reactor};
+use crate::net::sys::{self, PollFd};
 use crate::service::Action;
+use std::os::fd::AsRawFd;
 
 impl Host {
     /// Performs one action. False when the rest of the turn's actions must not
@@ -20,16 +22,44 @@ impl Host {
             Action::FindMaster => self.find_master(reactor, index),
             Action::Append(bytes) => return self.store(index, &bytes, false),
             Action::Rewrite(bytes) => return self.store(index, &bytes, true),
-            Action::Print(line) => {
-                if self.services.get(index).is_some_and(|one| !one.setup.quiet) {
-                    self.stdout.line(&line);
-                }
-            }
+            Action::Print(line) => self.print(index, &line),
             Action::Complain(line) => self.stderr.line(&line),
             Action::Prompt(text) => self.stdout.prompt(text),
             Action::Exit(code) => self.finish(reactor, index, code),
         }
         true
+    }
+
+    fn print(&mut self, index: usize, line: &str) {
+        let Some(setup) = self.services.get(index).map(|one| &one.setup) else {
+            return;
+        };
+        if setup.quiet {
+            return;
+        }
+        if setup.lossless {
+            self.wait_for_room();
+        }
+        self.stdout.line(line);
+    }
+
+    /// Waits until the output has been read, but not longer than a signal.
+    fn wait_for_room(&mut self) {
+        while self.stdout.is_half_full() && self.stdout.flush() && self.stdout.is_half_full() {
+            let watched = |fd, events| PollFd {
+                fd,
+                events,
+                revents: 0,
+            };
+            let mut set = [
+                watched(self.stdout.as_raw_fd(), libc::POLLOUT),
+                watched(self.signals.as_raw_fd(), libc::POLLIN),
+            ];
+            let has_come = |one: &PollFd| one.events == libc::POLLIN && one.revents != 0;
+            if sys::poll(&mut set, None).is_err() || set.iter().any(has_come) {
+                return;
+            }
+        }
     }
 
     /// A service is done: its connections close once what was written to them

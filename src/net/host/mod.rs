@@ -57,6 +57,9 @@ pub struct Setup {
     /// Whether the program is of no use once nobody reads its output (a
     /// client): it then exits. A server prints no more, and serves on.
     pub exit_with_output: bool,
+    /// Whether everything waits for whoever reads the output, instead of
+    /// lines being dropped: only where the output is all there is to it.
+    pub lossless: bool,
 }
 
 impl Setup {
@@ -73,6 +76,7 @@ impl Setup {
             },
             quiet: false,
             exit_with_output: false,
+            lossless: false,
         }
     }
 }
