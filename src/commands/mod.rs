@@ -9,6 +9,7 @@ pub mod client;
 pub mod echo;
 pub mod json;
 pub mod keygen;
+pub mod matching;
 pub mod options;
 pub mod order;
 pub mod sequence;
@@ -41,6 +42,7 @@ pub const COMMANDS: &[Command] = &[
     echo::COMMAND,
     sequence::COMMAND,
     order::COMMAND,
+    matching::COMMAND,
     // Ends with what is needed least.
     keygen::COMMAND,
 ];

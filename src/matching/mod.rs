@@ -12,6 +12,7 @@
 //! the tracker, and back to it.
 
 pub mod client;
+pub mod counters;
 pub mod holder;
 pub mod link;
 pub mod search;
@@ -23,6 +24,9 @@ use crate::time::Duration;
 
 /// The port of the tracker.
 pub const PORT: u16 = 8080;
+
+/// How many times a client asks, unless told.
+pub const ROUNDS: u32 = 5;
 
 /// How long a server may take to answer a search.
 pub const ANSWER_TIME: Duration = Duration::from_secs(2);

@@ -7,6 +7,7 @@
 //! out of turn is counted, and [`WRONG_MAX`] such frames end it.
 
 use super::ANSWER_TIME;
+use super::counters::Counters;
 use super::holder::{Holder, Meaning, Numbers};
 use super::search::{Search, Searches};
 use super::wire::{self, FRAME_MAX, Message, Number, Splitter};
@@ -58,25 +59,6 @@ pub struct Options {
     pub exercise: Option<usize>,
 }
 
-/// What has happened so far; none of it is ever set back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Searches whose `SRCH` went out.
-    pub searches: u32,
-    /// Requests that shared another's search.
-    pub shared: u32,
-    /// Requests for something else than 1 to 10.
-    pub no_number: u32,
-    /// `MTCH` and `NONE` that came too late, or to another number.
-    pub stale: u32,
-    /// Frames out of turn, and such that are no message.
-    pub wrong: u32,
-    /// Peers refused with a `FAIL`.
-    pub refused: u32,
-    /// Connections that did not greet in time.
-    pub silent: u32,
-}
-
 #[derive(Debug)]
 struct Stream {
     splitter: Splitter,
@@ -94,10 +76,21 @@ struct Seeker {
     ahead: VecDeque<Option<Number>>,
 }
 
+impl Seeker {
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            busy: false,
+            half_closed: false,
+            ahead: VecDeque::new(),
+        }
+    }
+}
+
 impl Service for Tracker {
     fn handle(&mut self, event: Event<'_>, turn: &mut Turn<'_>) {
         match event {
-            Event::Start { port } => turn.print(format!("Central: listening on port {port}.")),
+            Event::Start { port } => self.tell_port(port, turn),
             Event::Opened { peer, .. } => self.admit(peer, turn),
             Event::Bytes { peer, bytes } => self.receive(peer, bytes, turn),
             Event::HalfClosed { peer } => self.half_closed(peer, turn),
@@ -131,6 +124,13 @@ impl Tracker {
         self.counters
     }
 
+    /// A tracker's port is told even if it is quiet: it may have been drawn.
+    fn tell_port(&self, port: u16, turn: &mut Turn<'_>) {
+        if !self.options.quiet || self.options.exercise.is_none() {
+            turn.print(format!("Central: listening on port {port}."));
+        }
+    }
+
     fn admit(&mut self, peer: Peer, turn: &mut Turn<'_>) {
         if self.ungreeted.len() >= UNGREETED_MAX
             && let Some((&oldest, _)) = self.ungreeted.first_key_value()
@@ -148,61 +148,40 @@ impl Tracker {
         );
     }
 
-    fn greet_server(&mut self, peer: Peer, name: &str, turn: &mut Turn<'_>) {
-        let taken = self.servers.values().any(|server| server.name == name);
-        if !self.may_come(peer, name, taken, self.servers.len() >= SERVERS_MAX, turn) {
-            return;
+    fn greet(&mut self, peer: Peer, name: &str, is_server: bool, turn: &mut Turn<'_>) {
+        let (taken, full) = if is_server {
+            let taken = self.servers.values().any(|server| server.name == name);
+            (taken, self.servers.len() >= SERVERS_MAX)
+        } else {
+            let taken = self.clients.values().any(|client| client.name == name);
+            (taken, self.clients.len() >= CLIENTS_MAX)
+        };
+        if !wire::is_name(name) {
+            self.refuse(peer, name, "bad name", turn);
+        } else if taken {
+            self.refuse(peer, name, "name taken", turn);
+        } else if full {
+            self.refuse(peer, name, "tracker full", turn);
+        } else if is_server {
+            self.welcome_server(peer, name, turn);
+        } else {
+            self.ungreeted.remove(&peer);
+            self.trace(turn, || {
+                format!("Central: received \"Hi\" from Client {name}.")
+            });
+            self.clients.insert(peer, Seeker::new(name));
         }
-        self.trace(turn, || {
-            format!("Central: received \"Hello\" from Server {name}.")
-        });
+    }
+
+    fn welcome_server(&mut self, peer: Peer, name: &str, turn: &mut Turn<'_>) {
         write(turn, peer, Message::Track);
-        self.trace(turn, || {
-            format!("Central: sending \"Track\" to Server {name}.")
-        });
+        if !self.options.quiet {
+            turn.print(format!("Central: received \"Hello\" from Server {name}."));
+            turn.print(format!("Central: sending \"Track\" to Server {name}."));
+        }
         self.ungreeted.remove(&peer);
         self.servers.insert(peer, Holder::new(name.into()));
         self.arrivals = self.arrivals.wrapping_add(1);
-    }
-
-    fn greet_client(&mut self, peer: Peer, name: &str, turn: &mut Turn<'_>) {
-        let taken = self.clients.values().any(|client| client.name == name);
-        if !self.may_come(peer, name, taken, self.clients.len() >= CLIENTS_MAX, turn) {
-            return;
-        }
-        self.trace(turn, || {
-            format!("Central: received \"Hi\" from Client {name}.")
-        });
-        self.ungreeted.remove(&peer);
-        let seeker = Seeker {
-            name: name.into(),
-            busy: false,
-            half_closed: false,
-            ahead: VecDeque::new(),
-        };
-        self.clients.insert(peer, seeker);
-    }
-
-    /// Refuses who cannot come in.
-    fn may_come(
-        &mut self,
-        peer: Peer,
-        name: &str,
-        taken: bool,
-        full: bool,
-        turn: &mut Turn<'_>,
-    ) -> bool {
-        let why = if !wire::is_name(name) {
-            "bad name"
-        } else if taken {
-            "name taken"
-        } else if full {
-            "tracker full"
-        } else {
-            return true;
-        };
-        self.refuse(peer, name, why, turn);
-        false
     }
 
     fn refuse(&mut self, peer: Peer, who: &str, why: &str, turn: &mut Turn<'_>) {
@@ -273,24 +252,14 @@ impl Tracker {
     }
 
     fn report(&self, turn: &mut Turn<'_>) {
-        let Counters {
-            searches,
-            shared,
-            no_number,
-            stale,
-            wrong,
-            refused,
-            silent,
-        } = self.counters;
         let (running, waiting) = self.searches.counts();
         turn.print(format!(
-            "Central: {} servers, {} clients, {} silent; searches: {running} running, \
-             {waiting} waiting, {searches} sent, {shared} shared, {no_number} for no number; \
-             answers out of time: {stale}; frames out of turn: {wrong}; refused: {refused}; \
-             silent and closed: {silent}",
+            "Central: {} servers, {} clients, {} yet to greet; {running} searches running, \
+             {waiting} waiting; {}",
             self.servers.len(),
             self.clients.len(),
             self.ungreeted.len(),
+            self.counters
         ));
     }
 
@@ -321,8 +290,8 @@ impl Tracker {
         let message = wire::parse(frame);
         if self.ungreeted.contains_key(&peer) {
             match message {
-                Ok(Message::Hello(name)) => self.greet_server(peer, name, turn),
-                Ok(Message::Hi(name)) => self.greet_client(peer, name, turn),
+                Ok(Message::Hello(name)) => self.greet(peer, name, true, turn),
+                Ok(Message::Hi(name)) => self.greet(peer, name, false, turn),
                 _ => {
                     self.counters.wrong += 1;
                     self.reject(peer, "bad greeting", turn);

@@ -460,8 +460,8 @@ fn the_trace_is_word_for_word() {
         told,
         [
             "Central: listening on port 8080.",
-            "Central: received \"Hello\" from Server S1.",
             "1 < TRCK 1|",
+            "Central: received \"Hello\" from Server S1.",
             "Central: sending \"Track\" to Server S1.",
             "Central: received \"Hi\" from Client C1.",
             "Central: process match request from C1",
