@@ -4,7 +4,7 @@
 use super::{Failure, Outcome, json, options};
 use crate::election::client::{Heard, Question, TIMEOUT, Verdict};
 use crate::net::interfaces::{self, Interface};
-use crate::net::reactor::{Handler, Key, Reactor, Ready};
+use crate::net::reactor::{Handler, Interest, Key, Reactor, Ready};
 use crate::net::udp::{Shared, Udp};
 use crate::time::{Duration, Instant};
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -66,33 +66,41 @@ impl Options {
             json,
         })
     }
+}
 
-    /// The networks that the question is for: of the interface named, else of
-    /// every interface but loopback.
-    fn networks(&self) -> Result<Vec<Interface>, Failure> {
-        let all = interfaces::list()
-            .map_err(|error| Failure::cannot(format!("the interfaces cannot be read: {error}")))?;
-        let ours: Vec<Interface> = all
-            .into_iter()
-            .filter(|one| match &self.interface {
-                Some(name) => one.name == *name,
-                None => !one.is_loopback,
-            })
-            .collect();
-        match &self.interface {
-            _ if !ours.is_empty() => Ok(ours),
-            None => Err(Failure::cannot(
-                "no interface is up that can broadcast; give --interface (lo for boards on \
-                 this machine)",
-            )),
-            Some(name) if interfaces::exists(name) => Err(Failure::cannot(format!(
-                "interface {name:?} is down or has no IPv4 address that can broadcast"
-            ))),
-            Some(name) => Err(Failure::cannot(format!(
-                "no interface {name:?} here; `ip addr` lists them"
-            ))),
-        }
+/// The networks of the interface named, else of every interface but loopback;
+/// one at least.
+pub fn networks(interface: Option<&str>) -> Result<Vec<Interface>, Failure> {
+    let all = interfaces::list()
+        .map_err(|error| Failure::cannot(format!("the interfaces cannot be read: {error}")))?;
+    let ours: Vec<Interface> = all
+        .into_iter()
+        .filter(|one| interface.map_or(!one.is_loopback, |name| one.name == name))
+        .collect();
+    match interface {
+        _ if !ours.is_empty() => Ok(ours),
+        None => Err(Failure::cannot(
+            "no interface is up that can broadcast; give --interface (lo for boards on this \
+             machine)",
+        )),
+        Some(name) if interfaces::exists(name) => Err(Failure::cannot(format!(
+            "interface {name:?} is down or has no IPv4 address that can broadcast"
+        ))),
+        Some(name) => Err(Failure::cannot(format!(
+            "no interface {name:?} here; `ip addr` lists them"
+        ))),
     }
+}
+
+/// Where to broadcast in these networks, each once.
+pub fn broadcasts(networks: &[Interface], port: u16) -> Vec<SocketAddrV4> {
+    let mut all: Vec<SocketAddrV4> = networks
+        .iter()
+        .map(|one| SocketAddrV4::new(one.broadcast, port))
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 const TIMEOUT_LEAST: Duration = Duration::from_millis(1);
@@ -102,16 +110,7 @@ const TIMEOUT_MOST: Duration = Duration::from_secs(3_600);
 pub fn whois(options: &Options) -> Outcome {
     let to = match options.to {
         Some(to) => vec![to],
-        None => {
-            let mut all: Vec<SocketAddrV4> = options
-                .networks()?
-                .iter()
-                .map(|one| SocketAddrV4::new(one.broadcast, options.port))
-                .collect();
-            all.sort_unstable();
-            all.dedup();
-            all
-        }
+        None => broadcasts(&networks(options.interface.as_deref())?, options.port),
     };
     let sockets = vec![bind(Ipv4Addr::UNSPECIFIED, 0, Shared(false))?];
     let asked = ask(options, sockets, to, Question::whois)?;
@@ -134,7 +133,7 @@ pub fn vote(options: &Options) -> Outcome {
         Some(to) => (to, vec![bind_or_any(Ipv4Addr::UNSPECIFIED, options.port)?]),
         None => {
             // An election is held on one network: the one that `serve` takes.
-            let networks = options.networks()?;
+            let networks = networks(options.interface.as_deref())?;
             let Some(one) = networks.first() else {
                 return Err(Failure::cannot("no interface is up that can broadcast"));
             };
@@ -171,7 +170,8 @@ fn several(what_to_do: &str) -> Failure {
     }
 }
 
-fn bind(address: Ipv4Addr, port: u16, shared: Shared) -> Result<Udp, Failure> {
+/// A socket for asking or hearing.
+pub fn bind(address: Ipv4Addr, port: u16, shared: Shared) -> Result<Udp, Failure> {
     Udp::bind(SocketAddrV4::new(address, port), shared)
         .map_err(|error| Failure::cannot(format!("no UDP socket on {address}:{port}: {error}")))
 }
@@ -193,7 +193,7 @@ fn ask(
     let mut reactor = Reactor::new(BUSY_TURNS_MAX);
     let mut keys = Vec::new();
     for socket in &sockets {
-        keys.push(reactor.watch(socket, crate::net::reactor::Interest::READ));
+        keys.push(reactor.watch(socket, Interest::READ));
     }
     let mut asker = Asker {
         question: question(reactor.now(), options.timeout, options.newline),
@@ -315,5 +315,6 @@ impl Handler for Asker {
     }
 }
 
-/// The longest answer that was seen of old programs is 256 bytes.
-const DATAGRAM_MAX: usize = 512;
+/// What is read of a datagram: the longest answer seen of old programs has 256
+/// bytes.
+pub const DATAGRAM_MAX: usize = 512;

@@ -15,6 +15,8 @@ pub mod order;
 pub mod sequence;
 pub mod serve;
 pub mod vote;
+pub mod watch;
+pub mod watch_table;
 pub mod whois;
 
 use lexopt::{Arg, Parser};
@@ -43,6 +45,7 @@ pub const COMMANDS: &[Command] = &[
     sequence::COMMAND,
     order::COMMAND,
     matching::COMMAND,
+    watch::COMMAND,
     // Ends with what is needed least.
     keygen::COMMAND,
 ];

@@ -233,7 +233,7 @@ impl Question {
 }
 
 /// A name from the network as text that moves no cursor and rings no bell.
-fn fit_for_terminal(name: &[u8]) -> String {
+pub fn fit_for_terminal(name: &[u8]) -> String {
     let replace = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     String::from_utf8_lossy(name).chars().map(replace).collect()
 }

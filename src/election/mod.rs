@@ -28,6 +28,7 @@ pub mod key;
 pub mod lease;
 pub mod limits;
 pub mod notice;
+pub mod onlooker;
 pub mod outbox;
 mod pause;
 pub mod peers;

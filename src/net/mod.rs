@@ -19,4 +19,5 @@ pub mod record;
 pub mod signals;
 pub mod sys;
 pub mod tcp;
+pub mod terminal;
 pub mod udp;

@@ -5,7 +5,7 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 pub use libc::pollfd as PollFd;
 
@@ -57,6 +57,20 @@ pub fn random_now(buffer: &mut [u8]) -> bool {
         )
     };
     usize::try_from(got).is_ok_and(|got| got == buffer.len())
+}
+
+/// The size of a terminal in columns and rows, if it is one.
+pub fn window_size(terminal: BorrowedFd<'_>) -> Option<(u16, u16)> {
+    let mut size = libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: TIOCGWINSZ writes one winsize to where the pointer leads, and
+    // that is a live one.
+    let done = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
+    (done == 0).then_some((size.ws_col, size.ws_row))
 }
 
 /// One instruction of a socket filter.
