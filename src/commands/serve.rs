@@ -1,9 +1,10 @@
 //! `boardroom serve`: be a board.
 
 use super::{Command, Failure, Outcome, client, options};
-use crate::election::{Answer, Config, wire};
+use crate::election::{Answer, Config, Failover, wire};
 use crate::net::board::{self, Options, Wish};
 use crate::net::log::Target;
+use crate::time::Duration;
 use lexopt::{Arg, Parser};
 use std::path::PathBuf;
 
@@ -32,6 +33,13 @@ Options:
                         the asker's port (default: unicast)
   --strict              drop votes that name another address than their
                         sender's
+  --failover            as master, claim the office at every interval; as slave,
+                        call an election when the master is dead
+  --interval TIME       between two claims, 10ms to 60s; implies --failover
+                        (default: 1s)
+  --patience TIME       for how long at least a silent master is asked before
+                        an election (default: half the interval, at least
+                        50ms)
   --pid-file FILE       write the process number here, and hold the file locked
   --log TARGET          stderr or syslog (default: stderr)
   --record FILE         record all that happens, as text, up to 16 MiB
@@ -53,6 +61,7 @@ fn run(parser: &mut Parser) -> Outcome {
 
 fn read(parser: &mut Parser) -> Result<Options, Failure> {
     let mut port = None;
+    let mut failover = Wanted::default();
     let mut found = Options {
         board: Config {
             name: String::new(),
@@ -83,6 +92,9 @@ fn read(parser: &mut Parser) -> Result<Options, Failure> {
             Arg::Long("wait") => found.waits = true,
             Arg::Long("answer") => found.board.answer = answer(parser)?,
             Arg::Long("strict") => found.board.strict = true,
+            Arg::Long("failover") => failover.is_wanted = true,
+            Arg::Long("interval") => failover.read_interval(parser)?,
+            Arg::Long("patience") => failover.read_patience(parser)?,
             Arg::Long("pid-file") => found.pid_file = Some(PathBuf::from(parser.value()?)),
             Arg::Long("log") => found.log = target(parser)?,
             Arg::Long("record") => found.record = Some(PathBuf::from(parser.value()?)),
@@ -91,11 +103,55 @@ fn read(parser: &mut Parser) -> Result<Options, Failure> {
         }
     }
     found.board.port = port.unwrap_or(client::PORT);
+    found.board.failover = failover.times()?;
+    found.wish.needs_link = found.board.failover.is_some();
     if found.board.name.is_empty() {
         found.board.name = host_name();
     }
     Ok(found)
 }
+
+/// What the command line says about failover.
+#[derive(Default)]
+struct Wanted {
+    is_wanted: bool,
+    interval: Option<Duration>,
+    patience: Option<Duration>,
+}
+
+impl Wanted {
+    fn read_interval(&mut self, parser: &mut Parser) -> Result<(), Failure> {
+        let text = options::text(parser, "--interval")?;
+        let (least, most) = (Failover::INTERVAL_MIN, Failover::INTERVAL_MAX);
+        self.interval = Some(options::duration("--interval", &text, least, most)?);
+        Ok(())
+    }
+
+    fn read_patience(&mut self, parser: &mut Parser) -> Result<(), Failure> {
+        let text = options::text(parser, "--patience")?;
+        let span = options::duration("--patience", &text, PATIENCE_MIN, PATIENCE_MAX)?;
+        self.patience = Some(span);
+        Ok(())
+    }
+
+    fn times(&self) -> Result<Option<Failover>, Failure> {
+        if !self.is_wanted && self.interval.is_none() {
+            return match self.patience {
+                Some(_) => Err(Failure::usage("--patience is for --failover: give both")),
+                None => Ok(None),
+            };
+        }
+        let mut times = Failover::new(self.interval.unwrap_or(INTERVAL));
+        times.patience = self.patience.unwrap_or(times.patience);
+        Ok(Some(times))
+    }
+}
+
+/// Between two claims, unless told.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Less would take the network's own delay for death.
+const PATIENCE_MIN: Duration = Duration::from_millis(5);
+const PATIENCE_MAX: Duration = Duration::from_secs(60);
 
 fn name(text: String) -> Result<String, Failure> {
     let why = if text.is_empty() {
@@ -171,6 +227,23 @@ mod tests {
             let failure = parsed(&["--name", wrong]).unwrap_err();
             assert_eq!(failure.code, 2, "{wrong:?}");
             assert!(!failure.message.contains('\n'), "one line: {failure:?}");
+        }
+    }
+
+    #[test]
+    fn failover_has_its_times() {
+        let times = |arguments: &[&str]| parsed(arguments).unwrap().board.failover;
+        assert_eq!(times(&[]), None);
+        let whole = Failover::new(Duration::from_secs(1));
+        assert_eq!(times(&["--failover"]), Some(whole));
+        let short = Failover {
+            interval: Duration::from_millis(10),
+            patience: Duration::from_millis(30),
+        };
+        let given = ["--interval", "10ms", "--patience=30ms"];
+        assert_eq!(times(&given), Some(short));
+        for wrong in ["--interval=9ms", "--interval=61s", "--patience=30ms"] {
+            assert_eq!(parsed(&[wrong]).unwrap_err().code, 2, "{wrong:?}");
         }
     }
 

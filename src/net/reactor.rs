@@ -128,11 +128,6 @@ impl Reactor {
         self.now
     }
 
-    /// How many turns in a row have found input.
-    pub const fn busy_turns(&self) -> u32 {
-        self.busy_turns
-    }
-
     /// Watches a descriptor. It must stay open until [`Reactor::unwatch`].
     pub fn watch(&mut self, fd: &impl AsRawFd, interest: Interest) -> Key {
         let entry = PollFd {

@@ -107,6 +107,9 @@ struct Driver {
     counts: Counts,
     /// When a failed send was last told.
     send_told: Option<Instant>,
+    /// How many turns in a row came right after the one before.
+    quick_turns: u32,
+    last_turn: Instant,
     /// Memory for floods, taken at the first one.
     batch: Option<Box<Batch>>,
     is_finished: bool,
@@ -139,6 +142,8 @@ impl Driver {
             record,
             counts: Counts::default(),
             send_told: None,
+            quick_turns: 0,
+            last_turn: Instant::ZERO,
             batch: None,
             is_finished: false,
             board: Board::new(options.board),
@@ -201,7 +206,7 @@ impl Driver {
 
     /// One datagram of a socket; many in times of flood.
     fn receive(&mut self, reactor: &mut Reactor, which: Which) {
-        if reactor.busy_turns() >= FLOOD_TURNS && self.receive_batch(reactor, which) {
+        if self.quick_turns >= FLOOD_TURNS && self.receive_batch(reactor, which) {
             return;
         }
         let mut buffer = [0; BATCH_BYTES];
@@ -222,6 +227,9 @@ impl Driver {
         let received = batch.receive(fd);
         if let Ok(count) = received {
             self.counts.batches += 1;
+            if count < BATCH_WORTHWHILE {
+                self.quick_turns = 0;
+            }
             for index in 0..count {
                 if let Some((bytes, from)) = batch.received(index) {
                     self.hear(reactor.now(), from, bytes);
@@ -287,9 +295,8 @@ impl Driver {
 
     /// Sends what the board has to say.
     fn transmit(&mut self, reactor: &Reactor) {
-        let is_flood = reactor.busy_turns() >= FLOOD_TURNS;
         while let Some(transmit) = self.board.poll_transmit() {
-            if is_flood && self.batch.is_some() {
+            if self.quick_turns >= FLOOD_TURNS && self.batch.is_some() {
                 self.transmit_batch(reactor.now(), transmit);
             } else {
                 self.send(reactor.now(), &transmit);
@@ -416,6 +423,9 @@ impl Handler for Driver {
         let now = reactor.now();
         self.tape(|record| record.turn(now));
         self.board.handle_wakeup(now);
+        let is_quick = now - self.last_turn < QUICK;
+        self.quick_turns = if is_quick { self.quick_turns + 1 } else { 0 };
+        self.last_turn = now;
     }
 
     fn ready(&mut self, reactor: &mut Reactor, key: Key, ready: Ready) {
@@ -478,7 +488,11 @@ impl Handler for Driver {
 
 /// Timers wait for input, this many turns at most.
 const BUSY_TURNS_MAX: u32 = 64;
-/// From so many turns in a row that found input on, it is a flood.
-const FLOOD_TURNS: u32 = 8;
+/// From so many quick turns in a row on, it may be a flood: a batch is tried.
+const FLOOD_TURNS: u32 = 32;
+/// A turn this soon after the one before is quick.
+const QUICK: Duration = Duration::from_millis(1);
+/// If a batch brings less, it is no flood but one busy client.
+const BATCH_WORTHWHILE: usize = 4;
 const REFUSALS_A_TURN_MAX: u32 = 16;
 const SEND_TOLD_APART: Duration = Duration::from_secs(60);
