@@ -41,11 +41,11 @@ pub const COMMANDS: &[Command] = &[
     serve::COMMAND,
     whois::COMMAND,
     vote::COMMAND,
+    watch::COMMAND,
+    matching::COMMAND,
     echo::COMMAND,
     sequence::COMMAND,
     order::COMMAND,
-    matching::COMMAND,
-    watch::COMMAND,
     // Ends with what is needed least.
     keygen::COMMAND,
 ];
