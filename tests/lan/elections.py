@@ -68,20 +68,15 @@ class Election:
         return f"{self.call[:7]!r:12} {len(self.votes)} votes  {votes} -> {answers or 'nobody'}"
 
 
-def hold(client, observer, broadcast, port, boards, call, quiet=0.25):
+def hold(client, observer, broadcast, port, boards, call, quiet=0.2):
     """One election, called by `call`: the votes, then the answers to WHOIS."""
     observer.drain()
     client.drain()
     client.send(call, broadcast, port)
     # All that come until none has come for a while.
     heard = []
-    while True:
-        more = observer.gather(quiet)
-        heard += more
-        if not any(messages.vote(data) for data, _ in more):
-            break
-        if len(heard) > 100 * boards:
-            break
+    while len(heard) <= 100 * boards and (one := observer.receive(quiet)):
+        heard.append(one)
     votes = [(*messages.vote(data), len(data), source[0])
              for data, source in heard if messages.vote(data)]
     client.send(messages.WHOIS, broadcast, port)

@@ -1,0 +1,52 @@
+"""`make demo` shows the main job, ends by itself, and leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+import time
+
+import lab
+
+DEMO = lab.ROOT / "tests/demo/demo"
+
+
+def start(**options):
+    return subprocess.Popen(
+        [str(DEMO)], env={**os.environ, "BOARDROOM_BIN": lab.program()},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+
+
+def in_session(session):
+    """The processes that the demo's session has."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                stat = open(f"/proc/{entry}/stat").read().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            if int(stat[3]) == session and stat[0] != "Z":
+                found.append(int(entry))
+    return found
+
+
+def test_it_shows_an_election_and_ends_what_it_started():
+    began = time.monotonic()
+    demo = start(start_new_session=True)
+    told, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 0, told
+    assert time.monotonic() - began < 10
+    assert told.count(" votes ") == 5
+    assert "nobody is the master" in told
+    assert told.count("is the master\n") >= 2
+    assert in_session(demo.pid) == []
+
+
+def test_ctrl_c_ends_it_at_any_time():
+    for after in (0.05, 0.4, 0.9, 1.5):
+        demo = start(start_new_session=True)
+        time.sleep(after)
+        os.killpg(demo.pid, signal.SIGINT)
+        demo.communicate(timeout=10)
+        assert demo.returncode == 130 or demo.returncode == 0
+        lab.wait_for(lambda: in_session(demo.pid) == [], 3, "its boards to end")
