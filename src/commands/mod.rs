@@ -9,11 +9,14 @@ pub mod client;
 pub mod echo;
 pub mod json;
 pub mod keygen;
+mod local;
 pub mod matching;
 pub mod options;
 pub mod order;
+pub mod resign;
 pub mod sequence;
 pub mod serve;
+pub mod status;
 pub mod vote;
 pub mod watch;
 pub mod watch_table;
@@ -42,6 +45,8 @@ pub const COMMANDS: &[Command] = &[
     whois::COMMAND,
     vote::COMMAND,
     watch::COMMAND,
+    status::COMMAND,
+    resign::COMMAND,
     matching::COMMAND,
     echo::COMMAND,
     sequence::COMMAND,

@@ -40,6 +40,8 @@ Options:
   --patience TIME       for how long at least a silent master is asked before
                         an election (default: half the interval, at least
                         50ms)
+  --control PATH        socket for status, resign and watch
+                        (default: /run/boardroom/PORT.sock, if it can be had)
   --pid-file FILE       write the process number here, and hold the file locked
   --log TARGET          stderr or syslog (default: stderr)
   --record FILE         record all that happens, as text, up to 16 MiB
@@ -73,6 +75,7 @@ fn read(parser: &mut Parser) -> Result<Options, Failure> {
         log: Target::Stderr,
         verbose: false,
         record: None,
+        control: None,
     };
     while let Some(argument) = parser.next()? {
         match argument {
@@ -98,6 +101,7 @@ fn read(parser: &mut Parser) -> Result<Options, Failure> {
             Arg::Long("pid-file") => found.pid_file = Some(PathBuf::from(parser.value()?)),
             Arg::Long("log") => found.log = target(parser)?,
             Arg::Long("record") => found.record = Some(PathBuf::from(parser.value()?)),
+            Arg::Long("control") => found.control = Some(PathBuf::from(parser.value()?)),
             Arg::Long("verbose") | Arg::Short('v') => found.verbose = true,
             other => return Err(other.unexpected().into()),
         }
@@ -277,6 +281,8 @@ mod tests {
             "--record",
             "r",
             "-v",
+            "--control",
+            "c",
         ])
         .unwrap();
         assert_eq!(all.wish.interface.as_deref(), Some("lo"));
@@ -286,5 +292,6 @@ mod tests {
         assert_eq!(all.log, Target::Syslog);
         assert_eq!(all.pid_file, Some("/run/b.pid".into()));
         assert_eq!(all.record, Some("r".into()));
+        assert_eq!(all.control, Some("c".into()));
     }
 }

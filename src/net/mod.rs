@@ -5,6 +5,7 @@
 
 pub mod board;
 pub mod clock;
+pub mod control;
 pub mod entropy;
 pub mod filter;
 pub mod host;

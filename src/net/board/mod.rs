@@ -12,9 +12,11 @@
 mod network;
 mod place;
 mod sockets;
+mod status;
 
 pub use place::Wish;
 
+use super::control::{self, Closed, Control, Request};
 use super::entropy::OsEntropy;
 use super::log::{Level, Log, Target};
 use super::netlink::Doorbell;
@@ -25,15 +27,16 @@ use super::signals::Signals;
 use super::sys::{BATCH_BYTES, BATCH_MAX, Batch};
 use super::udp::Udp;
 use crate::commands::{Failure, Outcome};
-use crate::election::{Board, Config, Network, Notice, Transmit};
+use crate::election::{Board, Config, Network, Notice, Role, Transmit};
 use crate::time::{Duration, Instant};
 use core::fmt::Write;
 use core::net::SocketAddrV4;
 use network::{Absent, Open};
 use nix::sys::signal::Signal;
+use status::Status;
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What the command line says.
 #[derive(Clone, Debug)]
@@ -52,6 +55,8 @@ pub struct Options {
     pub verbose: bool,
     /// Where everything that happens is recorded.
     pub record: Option<PathBuf>,
+    /// The control socket; none: the usual place, if it can be had.
+    pub control: Option<PathBuf>,
 }
 
 /// Is a board until SIGTERM or SIGINT.
@@ -71,8 +76,10 @@ pub fn run(options: Options) -> Outcome {
         .map(PidFile::write)
         .transpose()?;
     let mut reactor = Reactor::new(BUSY_TURNS_MAX);
+    let control = options.control.clone();
     let mut driver = Driver::new(&mut reactor, options, signals, record);
     driver.start(&mut reactor)?;
+    driver.open_control(&mut reactor, control.as_deref());
     let ran = reactor.run(&mut driver);
     driver.log.close();
     ran.map_err(|error| Failure::cannot(format!("poll: {error}")))?;
@@ -85,6 +92,17 @@ struct Counts {
     sends_failed: u64,
     batches: u64,
     scans: u64,
+}
+
+impl Counts {
+    fn all(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        [
+            ("sends_failed", self.sends_failed),
+            ("batches", self.batches),
+            ("scans", self.scans),
+        ]
+        .into_iter()
+    }
 }
 
 struct Driver {
@@ -100,6 +118,8 @@ struct Driver {
     /// were last.
     scan_at: Option<Instant>,
     scanned: Option<Instant>,
+    control: Option<Control>,
+    started: Instant,
     log: Log,
     log_key: Option<Key>,
     record: Option<Record>,
@@ -136,6 +156,8 @@ impl Driver {
             signals: (reactor.watch(&signals, Interest::READ), signals),
             scan_at: None,
             scanned: None,
+            control: None,
+            started: reactor.now(),
             log: Log::new(options.log, options.verbose),
             log_key: None,
             source: Source::new(Box::new(OsEntropy), record.is_some()),
@@ -168,6 +190,60 @@ impl Driver {
         Ok(())
     }
 
+    /// Without a control socket the board does its work all the same.
+    fn open_control(&mut self, reactor: &mut Reactor, wanted: Option<&Path>) {
+        let usual = control::default_path(self.board.config().port);
+        let path = wanted.unwrap_or(&usual);
+        let (level, why) = match Control::open(reactor, path) {
+            Ok(control) => {
+                self.control = Some(control);
+                return;
+            }
+            Err(Closed::Another) => (Level::Info, "another board answers there".into()),
+            // The usual place is not for everybody's boards.
+            Err(Closed::Cannot(error)) if wanted.is_none() => (Level::Detail, error.to_string()),
+            Err(Closed::Cannot(error)) => (Level::Warning, error.to_string()),
+        };
+        let text = format!("no control socket at {}: {why}", path.display());
+        self.log.line(reactor.now(), level, "control", text);
+    }
+
+    fn handle_control(&mut self, reactor: &mut Reactor, key: Key, ready: Ready) {
+        let Some(mut control) = self.control.take() else {
+            return;
+        };
+        if let Some(request) = control.handle(reactor, key, ready) {
+            let text = match request {
+                Request::Status => self.status(reactor.now()).text(),
+                Request::StatusJson => self.status(reactor.now()).json(),
+                Request::Resign => self.resign(reactor.now()).into(),
+                Request::Watch => String::new(),
+            };
+            control.answer(reactor, key, &text, request == Request::Watch);
+        }
+        self.control = Some(control);
+    }
+
+    fn status(&self, now: Instant) -> Status<'_> {
+        Status {
+            board: &self.board,
+            place: self.open.as_ref().map(|open| &open.place),
+            absent: self.absent.as_ref().map(ToString::to_string),
+            counts: &self.counts,
+            started: self.started,
+            now,
+        }
+    }
+
+    fn resign(&mut self, now: Instant) -> &'static str {
+        if self.board.role() != Role::Master {
+            return "error: this board is not the master\n";
+        }
+        self.tape(|record| record.word("resign"));
+        self.board.handle_resign(now);
+        "ok\n"
+    }
+
     fn handle_signals(&mut self, reactor: &mut Reactor) {
         while let Some(signal) = self.signals.1.take_next() {
             let now = reactor.now();
@@ -176,27 +252,21 @@ impl Driver {
                 self.log.line(now, Level::Info, "counters", text);
                 continue;
             }
-            self.tape(|record| record.word("resign"));
-            self.board.handle_resign(now);
             self.log
                 .line(now, Level::Info, "end", format!("{signal}: the end"));
+            self.resign(now);
             self.is_finished = true;
         }
     }
 
     /// All counters that are not 0, in one line.
     fn counters(&self) -> String {
-        let own = [
-            ("sends_failed", self.counts.sends_failed),
-            ("batches", self.counts.batches),
-            ("scans", self.counts.scans),
-        ];
         let mut text = format!(
             "{} in round {}; counters:",
             self.board.role(),
             self.board.epoch()
         );
-        for (name, count) in self.board.counters().all().chain(own) {
+        for (name, count) in self.board.counters().all().chain(self.counts.all()) {
             if count > 0 {
                 let _ = write!(text, " {name}={count}");
             }
@@ -362,7 +432,8 @@ impl Driver {
         }
     }
 
-    fn tell_notices(&mut self, now: Instant) {
+    fn tell_notices(&mut self, reactor: &mut Reactor) {
+        let now = reactor.now();
         while let Some(notice) = self.board.poll_notice() {
             let (level, reason) = match notice {
                 // Told by the driver, which knows the interface and the reason.
@@ -374,7 +445,11 @@ impl Driver {
                 Notice::Conflict(_) => (Level::Warning, "conflict"),
                 Notice::Mismatch { .. } => (Level::Warning, "mismatch"),
             };
-            self.log.line(now, level, reason, notice.to_string());
+            let text = notice.to_string();
+            if let Some(control) = &mut self.control {
+                control.tell(reactor, &text);
+            }
+            self.log.line(now, level, reason, text);
         }
     }
 
@@ -452,6 +527,8 @@ impl Handler for Driver {
         }
         if key == self.signals.0 {
             self.handle_signals(reactor);
+        } else if self.control.as_ref().is_some_and(|one| one.owns(key)) {
+            self.handle_control(reactor, key, ready);
         } else if let Some((bell, doorbell)) = &self.doorbell
             && key == *bell
             && doorbell.silence()
@@ -469,7 +546,7 @@ impl Handler for Driver {
             self.scan(reactor);
         }
         self.transmit(reactor);
-        self.tell_notices(now);
+        self.tell_notices(reactor);
         self.flush_log(reactor);
         self.tape(Record::flush);
     }
