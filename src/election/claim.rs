@@ -121,7 +121,7 @@ impl Board {
                 );
             }
             self.note_claim(now);
-        } else if newer || (epoch == self.epoch && self.master.is_none_or(|master| rank > master)) {
+        } else if newer || (epoch == self.epoch && self.prefers(rank)) {
             self.follow(now, rank, epoch, Cause::Claim(rank.address));
         } else if !self.master_is_heard(now) {
             self.follow(now, rank, self.epoch, Cause::Claim(rank.address));
@@ -133,6 +133,12 @@ impl Board {
             let word = self.seal(Text::Whois, flag::LATER_EPOCH, None);
             self.unicast(rank.address, word);
         }
+    }
+
+    /// Whether a claimant of the same round is to be followed: it ranks above
+    /// the own master, or that one, chosen by its vote alone, has not claimed.
+    fn prefers(&self, rank: Rank) -> bool {
+        !self.master_has_claimed() || self.master.is_none_or(|master| rank > master)
     }
 
     /// Is slave of `master` from now on, in its round.

@@ -162,14 +162,9 @@ impl Board {
                 self.counters.add(Count::Stale);
                 return self.note_epoch(trailer.epoch);
             }
-            let adopts = self.own.is_some_and(|own| own.fresh) && self.round.is_young(now);
-            if adopts {
-                self.adopt_epoch(trailer.epoch);
-            } else {
-                self.begin_round(now, trailer.epoch, Cause::Settled, entropy);
-            }
+            let silent = self.enter_later_round(now, trailer.epoch, entropy);
             self.count_vote(now, ballot);
-            if asking && adopts {
+            if asking && silent {
                 self.unicast_vote(now, rank.address, 0);
             }
         } else if trailer.epoch == self.epoch {
@@ -238,21 +233,12 @@ impl Board {
         cause: Cause,
         entropy: &mut dyn Entropy,
     ) {
-        self.counters.add(Count::Round);
         let fresh = self.rounds == 0;
         self.rounds = self.rounds.wrapping_add(1);
-        self.epoch = epoch;
         self.own = Some(OwnVote {
             number: entropy.one_to_ten(),
             fresh,
         });
-        self.round = Round {
-            open: true,
-            begun: Some(now),
-            last_vote: now,
-            cause,
-            ..Round::default()
-        };
         self.votes.clear();
         for ballot in self
             .early
@@ -261,20 +247,48 @@ impl Board {
         {
             self.votes.insert(*ballot);
         }
+        self.open_round(now, now, epoch, cause);
+        self.broadcast_vote(now);
+    }
+
+    /// A vote tells of a later round (R3). Within 100 ms of a round's begin it
+    /// is the same VOTE that began both, in boards that had lost each other:
+    /// the number drawn stands, since an old program may have yielded to it,
+    /// and a fresh one, which counts in every round, is not said again.
+    /// Whether nothing was broadcast.
+    fn enter_later_round(&mut self, now: Instant, epoch: Epoch, entropy: &mut dyn Entropy) -> bool {
+        let (Some(begun), Some(own)) = (self.round.begun, self.own) else {
+            self.begin_round(now, epoch, Cause::Settled, entropy);
+            return false;
+        };
+        if !self.round.is_young(now) {
+            self.begin_round(now, epoch, Cause::Settled, entropy);
+            return false;
+        }
+        self.votes.retain(|ballot| ballot.old || ballot.fresh);
+        self.open_round(now, begun, epoch, Cause::Settled);
+        if !own.fresh {
+            self.broadcast_vote(now);
+        }
+        own.fresh
+    }
+
+    fn open_round(&mut self, now: Instant, begun: Instant, epoch: Epoch, cause: Cause) {
+        self.counters.add(Count::Round);
+        self.epoch = epoch;
+        self.round = Round {
+            open: true,
+            begun: Some(begun),
+            last_vote: now,
+            cause,
+            ..Round::default()
+        };
         self.end_watch();
         for timer in [Timer::Repeat, Timer::Probe, Timer::Claim] {
             self.timers.stop(timer);
         }
         self.timers.set(Timer::Ask, now + ASK_EVERY);
         self.timers.set(Timer::Settle, self.settles_at(now));
-        self.broadcast_vote(now);
-    }
-
-    /// Takes another round's number with the vote already drawn: the board had
-    /// just started and missed the rounds before (R3).
-    fn adopt_epoch(&mut self, epoch: Epoch) {
-        self.epoch = epoch;
-        self.votes.retain(|ballot| ballot.old || ballot.fresh);
     }
 
     /// Counts a vote of this round.
@@ -288,6 +302,8 @@ impl Board {
             self.timers.set(Timer::Settle, self.settles_at(now));
         } else if self.in_office() && self.own_rank().is_some_and(|own| own < ballot.rank) {
             self.on_higher_vote(now, ballot);
+        } else {
+            self.note_place(now);
         }
         counted
     }

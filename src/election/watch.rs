@@ -129,6 +129,21 @@ impl Board {
         self.await_life(now);
     }
 
+    /// A vote came after the round: the own place, and with it the moment to
+    /// act, may have changed.
+    pub(super) fn note_place(&mut self, now: Instant) {
+        let lookout = &self.lookout;
+        let calm = lookout.question.is_none() && !lookout.resigned && lookout.answered.is_none();
+        if calm && lookout.subject.is_some() && !self.round.open {
+            self.await_life(now);
+        }
+    }
+
+    /// Whether the watched master has claimed, so that it is known to be one.
+    pub(super) fn master_has_claimed(&self) -> bool {
+        self.lookout.claimed.is_some()
+    }
+
     /// Whether `address` is the master that is watched.
     pub(super) fn watches(&self, address: Ipv4Addr) -> bool {
         self.lookout.subject == Some(address)
