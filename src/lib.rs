@@ -34,6 +34,7 @@
 
 pub mod commands;
 pub mod election;
+pub mod judge;
 pub mod net;
 pub mod rng;
 pub mod service;

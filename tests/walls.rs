@@ -16,6 +16,7 @@ const PURE: &[&str] = &[
     "sequence",
     "relay",
     "order",
+    "judge",
     "rng.rs",
     "service.rs",
     "text.rs",

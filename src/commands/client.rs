@@ -16,12 +16,12 @@ pub const PORT: u16 = 2000;
 
 /// The options of a client of the election.
 pub struct Options {
-    port: u16,
-    interface: Option<String>,
-    to: Option<SocketAddrV4>,
+    pub(super) port: u16,
+    pub(super) interface: Option<String>,
+    pub(super) to: Option<SocketAddrV4>,
     timeout: Duration,
     newline: bool,
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Options {

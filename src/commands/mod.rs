@@ -8,6 +8,7 @@
 pub mod client;
 pub mod echo;
 pub mod json;
+pub mod judge;
 pub mod keygen;
 mod local;
 pub mod matching;
@@ -47,6 +48,7 @@ pub const COMMANDS: &[Command] = &[
     watch::COMMAND,
     status::COMMAND,
     resign::COMMAND,
+    judge::COMMAND,
     matching::COMMAND,
     echo::COMMAND,
     sequence::COMMAND,

@@ -120,12 +120,11 @@ impl fmt::Display for Notice {
                 write!(f, "round {}: {}", change.epoch, change.cause)?;
                 follow(f, change)
             }
-            Notice::Conflict(source) => {
-                write!(
-                    f,
-                    "address conflict: another host sends as {source}; give one of the two another address"
-                )
-            }
+            Notice::Conflict(source) => write!(
+                f,
+                "address conflict: {source} speaks as this board's own address; give one of \
+                 them another"
+            ),
             Notice::Mismatch { claimed, source } => write!(f, "{source} speaks for {claimed}"),
             Notice::AddressFound(address) => write!(f, "this board is {address}"),
             Notice::AddressLost => f.write_str("no address; waiting for one"),
