@@ -68,7 +68,6 @@ fn examine(fault: &Fault) -> Vec<&'static str> {
         while let Some(finding) = examiner.poll_finding() {
             if finding.grade != Grade::Right {
                 assert!(!finding.why.is_empty());
-                println!("{}: {}", finding.title, finding.why);
                 wrong.push(finding.title);
             }
         }
