@@ -90,8 +90,9 @@ impl<S: Service> Script<S> {
         self.pass(Duration::from_millis(millis))
     }
 
-    /// What was asked for since the last call.
+    /// What was asked for since the last call, with what is due by now.
     pub(crate) fn take(&mut self) -> Vec<Action> {
+        self.pass(Duration::ZERO);
         core::mem::take(&mut self.actions)
     }
 

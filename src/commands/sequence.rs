@@ -139,7 +139,11 @@ fn client(parser: &mut Parser) -> Outcome {
         master: server.master,
         ..Setup::new()
     };
-    host::run(vec![(Box::new(client), setup)])
+    // The port to be had is the client's own here, not the server's.
+    host::run(vec![(Box::new(client), setup)]).map_err(|failure| Failure {
+        message: failure.message.replace("--port", "--bind-port"),
+        ..failure
+    })
 }
 
 fn which_client() -> Failure {

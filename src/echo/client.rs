@@ -29,6 +29,9 @@ pub struct Client {
     to: Option<SocketAddrV4>,
     link: Link,
     question: Option<Question>,
+    /// The connection has brought an answer: its server may have closed it
+    /// before the next text got there.
+    link_is_used: bool,
     /// Nothing more comes from standard input.
     ended: bool,
     /// Some text got no answer: exit code 1.
@@ -60,6 +63,7 @@ impl Client {
             to: None,
             link: Link::None,
             question: None,
+            link_is_used: false,
             ended: false,
             unanswered: false,
         }
@@ -81,6 +85,7 @@ impl Client {
 
     fn opened(&mut self, peer: Peer, turn: &mut Turn<'_>) {
         self.link = Link::Open(peer);
+        self.link_is_used = false;
         match &self.question {
             Some(question) => turn.push(Action::Write {
                 peer,
@@ -140,6 +145,7 @@ impl Client {
 
     fn answered(&mut self, answer: &[u8], turn: &mut Turn<'_>) {
         self.question = None;
+        self.link_is_used = true;
         turn.print(visible(answer));
         self.next(turn);
     }
@@ -212,13 +218,16 @@ impl Client {
         }
         self.link = Link::None;
         turn.push(Action::Close { peer });
-        match &self.question {
-            None => {}
-            Some(question) if question.answer.is_empty() => {
+        match (&self.question, self.to) {
+            (None, _) => {}
+            (Some(question), Some(to)) if self.link_is_used && question.answer.is_empty() => {
+                self.connect(to, turn);
+            }
+            (Some(question), _) if question.answer.is_empty() => {
                 let why = format!("{} closed the connection without an answer", self.place());
                 self.not_answered(why, turn);
             }
-            Some(_) => self.take_answer(turn),
+            (Some(_), _) => self.take_answer(turn),
         }
     }
 

@@ -127,6 +127,23 @@ fn a_server_that_closes_after_each_answer_is_asked_anew() {
     assert_eq!(script.sent(), ["exit 1"]);
 }
 
+/// The next text and the close may cross.
+#[test]
+fn a_text_that_met_the_close_is_sent_again_once() {
+    let mut script = Script::start(Client::new(options(Transport::Tcp)));
+    script.open(7);
+    line(&mut script, b"one");
+    script.bytes(7, b"Alphanumeric");
+    line(&mut script, b"two");
+    script.take();
+    script.event(Event::Closed { peer: Peer(7) });
+    assert_eq!(script.sent(), ["7 closed", "connect 10.0.0.9:12000"]);
+    script.open(8);
+    assert_eq!(script.sent(), ["8 < two"]);
+    script.event(Event::Closed { peer: Peer(8) });
+    assert_eq!(complaints(&mut script).len(), 1);
+}
+
 #[test]
 fn a_late_answer_over_tcp_is_never_taken_for_the_next() {
     let mut script = Script::start(Client::new(options(Transport::Tcp)));

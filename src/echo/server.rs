@@ -21,6 +21,9 @@ pub const HELD_MAX: usize = 4_096;
 /// other by a forged datagram.
 pub const ANSWERS_TO_ANSWERS_MAX: u32 = 10;
 
+/// Below this no client has its port; echo, chargen and their like have.
+const SYSTEM_PORTS: u16 = 1_024;
+
 /// What the server does with a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -96,9 +99,11 @@ impl Server {
         turn.push(Action::Send { to: from, bytes });
     }
 
-    /// Two servers that answer everything would talk for ever.
+    /// Two servers that answer everything would talk for ever: who sends from
+    /// this server's port number, or from a port of the system's services, is
+    /// taken for one.
     fn comes_from_a_server(&mut self, from: SocketAddrV4, text: &[u8], now: Instant) -> bool {
-        if from.port() == self.port {
+        if from.port() == self.port || from.port() < SYSTEM_PORTS {
             return true;
         }
         let reads_like_an_answer = text == wire::NOT_ALPHANUMERIC.as_bytes()

@@ -124,7 +124,8 @@ impl Server {
         turn.push(Action::Close { peer });
     }
 
-    /// All that follows from an event or a moment.
+    /// All that follows, once what has come at this moment has all been heard:
+    /// the messages of one instant are judged together.
     fn settle(&mut self, turn: &mut Turn<'_>) {
         // Each pass lets somebody go, so this ends with the room.
         for _ in 0..=ROOM_MAX {
@@ -172,7 +173,7 @@ impl Server {
     fn part_equal_letters(&mut self, ranking: &[(Instant, Peer)], turn: &mut Turn<'_>) -> bool {
         let letters = self.letters();
         let mut claims: BTreeMap<u8, Peer> = BTreeMap::new();
-        for &(_, peer) in ranking {
+        for &(_, peer) in ranking.iter().take(self.options.contestants) {
             let message = self.room.get(&peer).and_then(Contestant::message);
             let Some(letter) = message.and_then(|text| wire::read(text, letters).0) else {
                 continue;
@@ -341,7 +342,11 @@ impl Service for Server {
             Event::Bytes { peer, bytes } => self.bytes(peer, bytes, turn),
             Event::HalfClosed { peer } => self.hung_up(peer, false, turn),
             Event::Closed { peer } => self.hung_up(peer, true, turn),
-            Event::Timer => self.timer(turn),
+            Event::Timer => {
+                self.timer(turn);
+                self.settle(turn);
+                return;
+            }
             Event::Report => {
                 let (rounds, here) = (self.rounds, self.room.len());
                 turn.print(format!("rounds {rounds}, connections {here}"));
@@ -353,7 +358,8 @@ impl Service for Server {
             }
             _ => return,
         }
-        self.settle(turn);
+        // A timer comes after the input of its moment.
+        self.next_due = Some(turn.now);
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -353,3 +353,15 @@ fn five_hundred_at_once_all_get_a_verdict() {
         assert_eq!(sent[at..at + 4], expected);
     }
 }
+
+/// The order in which a turn's sockets are read is nobody's merit.
+#[test]
+fn messages_of_one_instant_are_judged_together() {
+    let mut script = server();
+    script.open(1).open(2).open(3).open(4);
+    script.bytes(3, b"Client X: C\n").bytes(1, b"Client X: A\n");
+    script.bytes(4, b"Client Y: D\n").bytes(2, b"Client Y: B\n");
+    let mut expected = verdict("X: A", "Y: B", [1, 2]);
+    expected.extend(verdict("X: C", "Y: D", [3, 4]));
+    assert_eq!(script.sent(), expected);
+}
