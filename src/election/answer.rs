@@ -27,7 +27,8 @@ const PORTS_MAX: usize = 32;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kept {
     asker: SocketAddrV4,
-    sealed: bool,
+    /// The word of its trailer, if it has one: then a claim is wanted too.
+    word: Option<u32>,
 }
 
 /// What a board in office, or about to be, has to remember.
@@ -76,7 +77,7 @@ impl Board {
         }
         let asker = Kept {
             asker: from,
-            sealed: trailer.is_some(),
+            word: trailer.map(|trailer| trailer.word),
         };
         if self.in_office() {
             self.answer(now, asker);
@@ -113,7 +114,7 @@ impl Board {
         }
     }
 
-    fn answer(&mut self, now: Instant, Kept { asker, sealed }: Kept) {
+    fn answer(&mut self, now: Instant, Kept { asker, word }: Kept) {
         let (Some(own), Some(network)) = (self.own_rank(), self.network) else {
             return;
         };
@@ -128,8 +129,8 @@ impl Board {
         let bytes = self.answer_bytes(own.address);
         self.send(to, bytes);
         self.counters.add(Count::Answered);
-        if sealed {
-            let claim = self.seal(Text::Claim(own), 0, None);
+        if let Some(word) = word {
+            let claim = self.seal_answer(Text::Claim(own), word);
             self.send(asker, claim);
         }
         self.heal(now);

@@ -9,14 +9,16 @@ use super::notice::{Cause, Change, Notice};
 use super::outbox::{Outbox, Transmit};
 use super::pause::Pause;
 use super::peers::{Peer, Peers};
+use super::quorum::Candidacy;
 use super::rank::{Epoch, Rank};
 use super::repair::Reply;
 use super::round::{OwnVote, Round};
+use super::seal::Keyed;
 use super::send::Limits;
 use super::timers::{Timer, Timers};
 use super::votes::{Ballot, Votes};
 use super::watch::Lookout;
-use super::wire::{self, Datagram, Text, Trailer, flag};
+use super::wire::{self, Datagram, Text, flag};
 use crate::rng::Entropy;
 use crate::time::{Duration, Instant};
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -50,6 +52,10 @@ pub struct Board {
     pub(super) replies: Vec<Reply>,
     pub(super) lookout: Lookout,
     pub(super) pause: Pause,
+    /// With a quorum, from the first address on.
+    pub(super) candidacy: Option<Candidacy>,
+    /// With a key.
+    pub(super) keyed: Option<Keyed>,
     pub(super) limits: Limits,
     pub(super) timers: Timers,
     pub(super) outbox: Outbox,
@@ -60,6 +66,8 @@ impl Board {
     /// A board that has just started: slave, no vote, epoch 0, no address (R1).
     pub fn new(config: Config) -> Self {
         Self {
+            keyed: config.keys.as_ref().map(Keyed::new),
+            candidacy: None,
             config,
             network: None,
             role: Role::Slave,
@@ -97,6 +105,8 @@ impl Board {
         match network {
             Some(network) => {
                 self.outbox.tell(Notice::AddressFound(network.address));
+                self.begin_candidacy(now);
+                self.greet_anew(now);
                 self.look_for_a_master(now);
             }
             None if !told => self.outbox.tell(Notice::AddressLost),
@@ -117,15 +127,21 @@ impl Board {
         if own_host && from.port() == self.config.port {
             return self.counters.add(Count::OwnEcho);
         }
+        self.check_lease(now);
         self.note_life_of_old(now, *from.ip());
         let text = match wire::parse(bytes) {
             Ok(text) => text,
             Err(invalid) => return self.counters.add_invalid(invalid),
         };
+        let Some(trailer) = self.admit(now, from, bytes, text) else {
+            return;
+        };
         if !self.speaks_for_itself(now, from, &text) {
             return;
         }
-        let trailer = sealed_trailer(bytes);
+        if !own_host {
+            self.note_heard(now);
+        }
         match text {
             Text::Whois => self.on_whois(now, from, trailer),
             Text::Call => self.on_call(now, trailer, entropy),
@@ -133,7 +149,8 @@ impl Board {
             Text::Answer { .. } => self.on_answer(now, *from.ip()),
             Text::Claim(rank) => self.on_claim(now, rank, trailer),
             Text::Resign(address) => self.on_resign(now, address, trailer),
-            Text::LeaseAsk(_) | Text::LeaseGrant(_) => self.counters.add(Count::OtherMode),
+            Text::LeaseAsk(rank) => self.on_lease_ask(now, rank, trailer),
+            Text::LeaseGrant(to) => self.on_lease_grant(now, *from.ip(), to, trailer),
         }
     }
 
@@ -159,6 +176,7 @@ impl Board {
 
     /// Fires the timers that are due. To be called once the input is drained.
     pub fn handle_timeout(&mut self, now: Instant, entropy: &mut dyn Entropy) {
+        self.check_lease(now);
         if self.timers.take(Timer::Listen, now).is_some() {
             self.on_listen(now);
         }
@@ -186,6 +204,12 @@ impl Board {
         if self.timers.take(Timer::Watch, now).is_some() {
             self.on_watch(now, entropy);
         }
+        if self.timers.take(Timer::Lease, now).is_some() {
+            self.on_lease_due(now);
+        }
+        if self.timers.take(Timer::Greet, now).is_some() {
+            self.greet(now);
+        }
     }
 
     /// What a dying board would say (F4): its resignation and its VOTE, for a
@@ -196,10 +220,10 @@ impl Board {
         if self.role != Role::Master || self.config.failover.is_none() {
             return None;
         }
-        let resignation = self.seal(Text::Resign(own), 0, None);
+        let resignation = self.seal_last(Text::Resign(own), 0, own);
         let epoch = self.epoch.next();
         let present = core::mem::replace(&mut self.epoch, epoch);
-        let call = self.seal(Text::Call, flag::VERDICT, Some(own));
+        let call = self.seal_last(Text::Call, flag::VERDICT, own);
         self.epoch = present;
         Some([resignation, call])
     }
@@ -227,6 +251,13 @@ impl Board {
     /// Whether this board would answer WHOIS right now.
     pub fn in_office(&self) -> bool {
         self.role == Role::Master && !self.round.open && !self.pause.active
+    }
+
+    /// Whether this board may be master at `now`: with a quorum it takes the
+    /// lease, whose end need not have been noticed yet.
+    pub fn is_master(&self, now: Instant) -> bool {
+        let held = |candidacy: &Candidacy| candidacy.lease.is_held(now);
+        self.role == Role::Master && self.candidacy.as_ref().is_none_or(held)
     }
 
     /// The round's number.
@@ -301,6 +332,9 @@ impl Board {
         master: Option<Rank>,
         cause: Cause,
     ) {
+        if role == Role::Slave && cause != Cause::Lease {
+            self.give_up_lease(now);
+        }
         let was = core::mem::replace(&mut self.role, role);
         let before = core::mem::replace(&mut self.master, master);
         let change = self.change(now, cause);
@@ -358,10 +392,12 @@ impl Board {
                 source: *from.ip(),
             });
         }
-        if self.config.strict {
+        // A signature is its source's: nobody else may be spoken for.
+        let strict = self.config.strict || self.keyed.is_some();
+        if strict {
             self.counters.add(Count::Strict);
         }
-        !self.config.strict
+        !strict
     }
 
     /// Gives up any office and vote, with a resignation where that is the mode
@@ -379,13 +415,6 @@ impl Board {
         self.timers.stop_all();
         self.become_role(now, Role::Slave, None, cause);
     }
-}
-
-/// The trailer, if the datagram has one whose tag fits; else the message is a
-/// plain one, as old programs send it.
-fn sealed_trailer(bytes: &[u8]) -> Option<Trailer> {
-    let (trailer, tag) = wire::trailer(bytes)?;
-    (wire::checksum(wire::signed_part(bytes)?) == tag).then_some(trailer)
 }
 
 /// Whether two addresses are the same host's.

@@ -798,3 +798,8 @@ fn a_lone_quiet_pair_in_failover_never_changes() {
     lan.run(Duration::from_secs(3_600));
     assert_eq!((lan.in_office(), lan.board(1).epoch()), (master, epoch));
 }
+
+#[path = "quorum_tests.rs"]
+mod quorum;
+#[path = "seal_tests.rs"]
+mod seal;

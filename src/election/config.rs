@@ -1,5 +1,6 @@
 //! What a board is told at its start, and what it is told of its network.
 
+use super::seal::Keys;
 use crate::time::Duration;
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -17,6 +18,11 @@ pub struct Config {
     pub answer: Answer,
     /// The master claims, and is replaced when it falls silent (F1–F6).
     pub failover: Option<Failover>,
+    /// The number of all boards, if a majority of them has to grant the
+    /// mastership (Q1–Q5). Needs failover.
+    pub quorum: Option<u16>,
+    /// The keys, if messages are to be signed (K1–K5).
+    pub keys: Option<Keys>,
 }
 
 impl Default for Config {
@@ -27,6 +33,8 @@ impl Default for Config {
             strict: false,
             answer: Answer::Unicast,
             failover: None,
+            quorum: None,
+            keys: None,
         }
     }
 }

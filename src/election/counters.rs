@@ -77,9 +77,31 @@ counters! {
     Verdict "verdicts"
     /// Times that this board noticed that it had been paused (F5).
     Paused "pauses"
+    /// Asks for the lease sent (Q3).
+    LeaseAsked "lease_asks_sent"
+    /// Grants heard that count.
+    LeaseGranted "lease_grants"
+    /// Grants heard that do not: for another ask, or another board.
+    LeaseUseless "lease_grants_useless"
+    /// Grants heard of boards with another quorum or interval.
+    QuorumDiffers "lease_grants_of_another_quorum"
+    /// Asks of others granted.
+    LeaseGiven "lease_granted"
+    /// Asks of others not granted (Q1, Q2).
+    LeaseRefused "lease_refused"
+    /// Unsigned messages that need a signature (K1).
+    Unsigned "unsigned"
+    /// Signatures that nothing known fits: forged, or of a stranger (K4).
+    Unverified "unverified"
+    /// Well signed, but heard before (K3).
+    Replayed "replayed"
+    /// Introductions heard (K3).
+    Introduced "introductions"
+    /// Introductions asked for (K4).
+    IntroductionAsked "introductions_asked"
 }
 
-const _: () = assert!(COUNTS.len() == Count::Paused as usize + 1);
+const _: () = assert!(COUNTS.len() == Count::IntroductionAsked as usize + 1);
 
 /// The counts of a board since its start.
 #[derive(Clone, Debug)]

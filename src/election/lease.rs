@@ -38,8 +38,11 @@ pub const BOARDS_MAX: u16 = 1_000;
 const ASKS_MAX: usize = 16;
 /// An own ask is repeated after this part of the length, …
 const RETRY: u64 = 16;
-/// … after as many tries in vain, and for renewal, after this one.
+/// … after so many tries in vain, and for renewal, after this one, …
+const RETRIES: u64 = 16;
 const RENEWAL: u64 = 4;
+/// … and by a board that hears nobody after so many lengths.
+const CUT_OFF: u64 = 4;
 /// The part of the length that a winner leaves unused: 1/50 for two clocks
 /// that err by 1 % in opposite directions, the rest for stopping in time.
 const MARGIN: u64 = 16;
@@ -226,8 +229,32 @@ impl Lease {
         self.bid.as_ref().is_some_and(|bid| bid.ask_at <= clock)
     }
 
+    /// Whether so many asks in a row were in vain that the next one comes later.
+    pub fn is_in_vain(&self) -> bool {
+        self.bid.as_ref().is_some_and(|bid| bid.tries > RETRIES)
+    }
+
+    /// The next ask is due at once, unless the lease is held.
+    pub fn ask_again(&mut self, now: Instant) {
+        let held = self.is_held(now);
+        if let Some(bid) = self.bid.as_mut().filter(|_| !held) {
+            bid.ask_at = bid.ask_at.min(self.clock);
+        }
+    }
+
+    /// The next ask is due soon, if it was not due sooner.
+    pub fn ask_soon(&mut self, now: Instant) {
+        self.tick(now);
+        let soon = self.clock + self.quorum.length / RENEWAL;
+        if let Some(bid) = &mut self.bid {
+            bid.ask_at = bid.ask_at.min(soon);
+        }
+    }
+
     /// An ask numbered `word` is about to be sent; this board is asked too.
-    pub fn asked(&mut self, now: Instant, word: u32) {
+    /// `cut_off` when nobody else has been heard for long: then the next one
+    /// is due in four lengths only.
+    pub fn asked(&mut self, now: Instant, word: u32, cut_off: bool) {
         self.tick(now);
         let clock = self.clock;
         let Some(bid) = &mut self.bid else {
@@ -239,12 +266,13 @@ impl Lease {
         }
         bid.asks.push_back((word, clock));
         bid.tries += 1;
-        let part = if bid.tries <= ASKS_MAX as u64 {
-            RETRY
-        } else {
-            RENEWAL
+        let length = self.quorum.length;
+        let pause = match bid.tries <= RETRIES {
+            _ if cut_off => length * CUT_OFF,
+            true => length / RETRY,
+            false => length / RENEWAL,
         };
-        bid.ask_at = clock + (self.quorum.length / part).max(Duration::from_micros(1));
+        bid.ask_at = clock + pause.max(Duration::from_micros(1));
         if self.handle_ask(now, address, word) {
             self.handle_grant(now, address, word);
         }

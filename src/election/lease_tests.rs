@@ -68,7 +68,7 @@ fn a_majority_makes_a_holder_until_a_sixteenth_before_the_end() {
     let mut lease = ready();
     lease.bid(at(2_000), ip(1));
     assert!(lease.wants_to_ask(at(2_000)));
-    lease.asked(at(2_000), 7);
+    lease.asked(at(2_000), 7, false);
     assert_eq!(
         (lease.granted(at(2_000)), lease.is_held(at(2_000))),
         (1, false)
@@ -82,7 +82,7 @@ fn a_majority_makes_a_holder_until_a_sixteenth_before_the_end() {
     );
     assert!(lease.is_held(at(3_499)) && !lease.is_held(at(3_500)));
     assert_eq!(lease.poll_timeout(), Some(at(2_400)), "the renewal");
-    lease.asked(at(2_400), 8);
+    lease.asked(at(2_400), 8, false);
     assert_eq!(
         lease.held_until(),
         Some(at(3_500)),
@@ -105,7 +105,7 @@ fn a_majority_makes_a_holder_until_a_sixteenth_before_the_end() {
 fn time_never_runs_back() {
     let mut lease = ready();
     lease.bid(at(2_000), ip(1));
-    lease.asked(at(2_000), 7);
+    lease.asked(at(2_000), 7, false);
     lease.handle_grant(at(2_001), ip(2), 7);
     assert!(lease.is_held(at(3_000)));
     lease.handle_release(at(3_500), ip(3), 1);
@@ -135,7 +135,7 @@ fn a_board_alone_asks_often_at_first_then_seldom() {
     let (mut now, mut asks) = (Instant::ZERO, Vec::new());
     for word in 0..20 {
         assert!(lease.wants_to_ask(now));
-        lease.asked(now, word);
+        lease.asked(now, word, false);
         asks.push(now);
         now = lease.poll_timeout().unwrap();
     }
@@ -357,7 +357,7 @@ impl World {
         if node.lease.wants_to_ask(now) {
             node.word = node.word.wrapping_add(1);
             let word = node.word;
-            node.lease.asked(now, word);
+            node.lease.asked(now, word, false);
             self.broadcast(n, Message::Ask(word));
         }
     }

@@ -15,8 +15,8 @@
 //! | F1, F3, F4: claims and leave | `claim.rs` |
 //! | F2, F6: is the master alive? | `watch.rs` |
 //! | F5: after a pause | `pause.rs` |
-//! | Q1–Q5: the lease of a majority | [`lease`] |
-//! | K1–K4: the key, and whom to believe | [`key`], [`replay`] |
+//! | Q1–Q5: the lease of a majority | [`lease`], `quorum.rs` |
+//! | K1–K5: the key, and whom to believe | [`key`], [`replay`], [`seal`] |
 
 mod answer;
 pub mod board;
@@ -32,10 +32,12 @@ pub mod onlooker;
 pub mod outbox;
 mod pause;
 pub mod peers;
+mod quorum;
 pub mod rank;
 mod repair;
 pub mod replay;
 mod round;
+pub mod seal;
 mod send;
 pub mod timers;
 pub mod votes;
@@ -48,3 +50,4 @@ pub use counters::{Count, Counters};
 pub use notice::{Cause, Change, Notice};
 pub use outbox::Transmit;
 pub use rank::{Epoch, Rank};
+pub use seal::Keys;

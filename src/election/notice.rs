@@ -2,6 +2,7 @@
 //! hook, and things that someone should look into.
 
 use super::config::Role;
+use super::lease::Quorum;
 use super::rank::{Epoch, Rank};
 use crate::time::{Duration, Instant};
 use core::fmt;
@@ -89,6 +90,15 @@ pub enum Notice {
         /// The address that sent it.
         source: Ipv4Addr,
     },
+    /// This board won, but no majority grants it the lease.
+    NoMajority {
+        /// How many do, this board among them.
+        granted: usize,
+        /// Of how many.
+        quorum: Quorum,
+    },
+    /// A board with another `--quorum` or `--interval` grants: that cannot count.
+    QuorumDiffers(Ipv4Addr),
     /// There is an address now.
     AddressFound(Ipv4Addr),
     /// There is no address any more.
@@ -126,6 +136,16 @@ impl fmt::Display for Notice {
                  them another"
             ),
             Notice::Mismatch { claimed, source } => write!(f, "{source} speaks for {claimed}"),
+            Notice::NoMajority { granted, quorum } => write!(
+                f,
+                "no master: of {} boards only {granted} grant the lease, and it takes {}",
+                quorum.boards,
+                quorum.majority()
+            ),
+            Notice::QuorumDiffers(source) => write!(
+                f,
+                "{source} has another --quorum or --interval; give all boards the same"
+            ),
             Notice::AddressFound(address) => write!(f, "this board is {address}"),
             Notice::AddressLost => f.write_str("no address; waiting for one"),
         }

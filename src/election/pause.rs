@@ -57,6 +57,7 @@ impl Board {
         if slept > failover.grace() && late > failover.patience / 2 && self.network.is_some() {
             self.begin_listening(now, slept);
         }
+        self.check_lease(now);
     }
 
     /// Somebody speaks of a later round: it is noted without taking part.
@@ -77,6 +78,7 @@ impl Board {
         let drained = core::mem::take(&mut self.pause.draining);
         if self.role == Role::Slave {
             self.pause.end();
+            self.arm_lease();
             return self.look_on(now);
         }
         if drained && (self.pause.newer_epoch || self.own.is_none()) {
@@ -95,6 +97,7 @@ impl Board {
             );
         }
         self.pause.end();
+        self.arm_lease();
         self.begin_claims(now);
         self.answer_kept(now);
     }

@@ -6,7 +6,7 @@ use super::notice::Cause;
 use super::rank::Rank;
 use super::round::ASK_EVERY;
 use super::timers::Timer;
-use super::wire::{Text, flag};
+use super::wire::flag;
 use crate::time::{Duration, Instant};
 use core::net::Ipv4Addr;
 
@@ -116,8 +116,7 @@ impl Board {
     /// Broadcasts WHOIS: an old program that holds itself for master answers.
     pub(super) fn probe(&mut self, now: Instant) {
         self.office.probed_until = Some(now + PROBE_LASTS);
-        let question = self.seal(Text::Whois, 0, None);
-        self.broadcast(question);
+        self.ask_whois(now, None, 0, None);
     }
 
     /// Somebody answered as master to a question of ours.

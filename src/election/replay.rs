@@ -27,6 +27,8 @@ pub const SENDERS_MAX: usize = 1_024;
 /// Own questions that may still be answered; the oldest goes first.
 pub const QUESTIONS_MAX: usize = 128;
 
+/// The counts from here on are kept for a session's last words.
+const LAST_WORDS: u32 = u32::MAX - 1;
 /// How long a question may be answered.
 const QUESTION_LIFE: Duration = Duration::from_secs(2);
 /// Between two questions to the same address on account of its messages.
@@ -149,16 +151,20 @@ impl Sessions {
     /// The session and the next count, for a message about to be signed.
     pub fn next(&mut self, entropy: &mut dyn Entropy) -> (u32, u32) {
         let own = self.own(entropy);
-        match own.counter.checked_add(1) {
-            Some(counter) => own.counter = counter,
-            // 4,294,967,295 messages signed: a new session, of which nobody
+        own.counter += 1;
+        if own.counter >= LAST_WORDS {
+            // 4,294,967,293 messages signed: a new session, of which nobody
             // has heard, so everybody will ask.
-            None => {
-                own.session = own.session.wrapping_add(1);
-                own.counter = 1;
-            }
+            own.session = own.session.wrapping_add(1);
+            own.counter = 1;
         }
         (own.session, own.counter)
+    }
+
+    /// The session and one of its two last counts, for what is said when this
+    /// process is dead: of which the second is `closing`.
+    pub fn last(&mut self, closing: bool, entropy: &mut dyn Entropy) -> (u32, u32) {
+        (self.own(entropy).session, LAST_WORDS + u32::from(closing))
     }
 
     /// The session and the present count, for the introduction.
@@ -427,14 +433,18 @@ impl Sessions {
     }
 }
 
-/// Which counts of a session are spent: all up to `highest` − 64, and of the
-/// 64 above those the ones marked. Messages that overtake each other on the
-/// way are all believed; one that comes 64 messages late is not.
+/// How far behind the highest count a message may come. At 100 claims a second
+/// a slave reads them twice a second, when later messages have long been read.
+const WINDOW: u32 = 256;
+
+/// Which counts of a session are spent: all up to `highest` − 256, and of those
+/// above the ones marked. Messages that overtake each other on the way are all
+/// believed; one that comes 256 messages late is not.
 #[derive(Clone, Copy, Debug)]
 struct Window {
     highest: u32,
-    /// Bit n: the count `highest` − n is spent.
-    spent: u64,
+    /// Bit n of all: the count that is n modulo 256 is spent.
+    spent: [u64; WINDOW as usize / 64],
 }
 
 impl Window {
@@ -442,24 +452,33 @@ impl Window {
     const fn after(highest: u32) -> Self {
         Self {
             highest,
-            spent: u64::MAX,
+            spent: [u64::MAX; WINDOW as usize / 64],
         }
     }
 
     /// Spends a count; whether it was not spent before.
     fn accept(&mut self, count: u32) -> bool {
         if count > self.highest {
-            let ahead = count - self.highest;
-            self.spent = self.spent.checked_shl(ahead).unwrap_or(0) | 1;
+            // What the window moves over is not spent yet.
+            for skipped in 0..(count - self.highest).min(WINDOW) {
+                self.mark(count - skipped, false);
+            }
             self.highest = count;
-            return true;
-        }
-        let Some(bit) = 1u64.checked_shl(self.highest - count) else {
+        } else if self.highest - count >= WINDOW {
             return false;
+        }
+        !self.mark(count, true)
+    }
+
+    /// Sets a count's mark; gives what it was.
+    fn mark(&mut self, count: u32, spent: bool) -> bool {
+        let bit = 1u64 << (count % 64);
+        let Some(word) = self.spent.get_mut((count % WINDOW / 64) as usize) else {
+            return true;
         };
-        let fresh = self.spent & bit == 0;
-        self.spent |= bit;
-        fresh
+        let was = *word & bit != 0;
+        *word = if spent { *word | bit } else { *word & !bit };
+        was
     }
 }
 

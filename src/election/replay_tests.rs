@@ -200,31 +200,31 @@ fn a_restarted_receiver_is_not_fed_what_it_heard_in_its_earlier_life() {
 fn messages_that_overtake_each_other_are_all_believed_once() {
     let (mut a, mut b) = (Board::new(1, 1), Board::new(2, 2));
     a.meet(at(0), &mut b);
-    let votes: Vec<Datagram> = (0..130).map(|_| b.vote()).collect();
-    for vote in votes[66..].iter().rev() {
+    let votes: Vec<Datagram> = (0..500).map(|_| b.vote()).collect();
+    for vote in votes[500 - WINDOW as usize..].iter().rev() {
         assert_eq!(a.judge(at(1), b.address, vote).worth, BELIEVED);
     }
     for (i, vote) in votes.iter().enumerate() {
         let worth = a.judge(at(2), b.address, vote).worth;
-        assert_eq!(worth, REPLAYED, "vote {i}: spent, or 64 behind");
+        assert_eq!(worth, REPLAYED, "vote {i}: spent, or 256 behind");
     }
 }
 
 #[test]
 fn a_window_spends_each_count_once() {
-    let mut window = Window::after(100);
-    for count in [0, 36, 37, 99, 100] {
+    let mut window = Window::after(1_000);
+    for count in [0, 744, 745, 999, 1_000] {
         assert!(!window.accept(count), "{count} is spent");
     }
-    for count in [102, 101, 165, 103, 102 + 64] {
+    for count in [1_002, 1_001, 1_250, 1_003, 1_002 + 256] {
         assert!(window.accept(count), "{count} is new");
         assert!(!window.accept(count), "{count} is spent");
     }
-    assert!(!window.accept(102), "64 behind");
-    assert!(window.accept(104));
+    assert!(!window.accept(1_002), "256 behind");
+    assert!(window.accept(1_004));
     assert!(window.accept(u32::MAX));
-    assert!(window.accept(u32::MAX - 63));
-    assert!(!window.accept(u32::MAX - 64));
+    assert!(window.accept(u32::MAX - 255));
+    assert!(!window.accept(u32::MAX - 256));
 }
 
 #[test]
@@ -374,12 +374,12 @@ fn a_session_that_has_counted_to_its_end_begins_another() {
     let mut sessions = Sessions {
         own: Some(Own {
             session: 5,
-            counter: u32::MAX - 1,
+            counter: LAST_WORDS - 2,
         }),
         ..Sessions::default()
     };
     let mut entropy = Seeded::new(1);
-    assert_eq!(sessions.next(&mut entropy), (5, u32::MAX));
+    assert_eq!(sessions.next(&mut entropy), (5, LAST_WORDS - 1));
     assert_eq!(sessions.next(&mut entropy), (6, 1));
     assert_eq!(sessions.present(&mut entropy), (6, 1));
 }

@@ -197,7 +197,7 @@ impl Board {
 
     /// Tells a voter where we are: by the own vote, or by a claim if that is
     /// what this board has to say (F3: a late vote does not depose it).
-    fn answer_voter(&mut self, now: Instant, to: Ipv4Addr) {
+    pub(super) fn answer_voter(&mut self, now: Instant, to: Ipv4Addr) {
         if self.in_office() && self.config.failover.is_some() {
             self.claim_to(now, to);
         } else {
@@ -234,6 +234,10 @@ impl Board {
         entropy: &mut dyn Entropy,
     ) {
         let fresh = self.rounds == 0;
+        if fresh && self.candidacy.is_some() {
+            // Asks of two lives must not be taken for one another's.
+            self.limits.counter = entropy.next_u32();
+        }
         self.rounds = self.rounds.wrapping_add(1);
         self.own = Some(OwnVote {
             number: entropy.one_to_ten(),
@@ -362,7 +366,7 @@ impl Board {
         let highest = self.votes.highest().map(|ballot| ballot.rank);
         match (self.own_rank(), highest) {
             (Some(own), highest) if highest.is_none_or(|highest| highest < own) => {
-                self.take_office(now, own, cause)
+                self.win(now, own, cause)
             }
             (_, Some(highest)) => self.yield_to(now, highest, cause),
             (_, None) => self.become_role(now, Role::Slave, None, cause),

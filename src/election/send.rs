@@ -6,7 +6,7 @@ use super::limits::Limiter;
 use super::outbox::Transmit;
 use super::round::OwnVote;
 use super::timers::Timer;
-use super::wire::{self, Datagram, Text, Trailer, flag};
+use super::wire::{Datagram, Text, flag};
 use crate::time::{Duration, Instant};
 use core::net::{Ipv4Addr, SocketAddrV4};
 
@@ -27,7 +27,7 @@ pub(super) struct Limits {
     pub(super) claims: Limiter<EXTRA_CLAIMS_MAX>,
     complained: Option<Instant>,
     /// The number of the next sealed message.
-    counter: u32,
+    pub(super) counter: u32,
 }
 
 impl Limits {
@@ -77,18 +77,6 @@ impl Board {
         } else {
             self.counters.add(Count::NotSent);
         }
-    }
-
-    /// Builds a message with this board's trailer.
-    pub(super) fn seal(&mut self, text: Text<'_>, flags: u8, about: Option<Ipv4Addr>) -> Datagram {
-        self.limits.counter = self.limits.counter.wrapping_add(1);
-        let trailer = Trailer {
-            flags,
-            epoch: self.epoch,
-            word: self.limits.counter,
-            about,
-        };
-        wire::build_with_trailer(text, trailer, wire::checksum)
     }
 
     /// Sends a datagram to every board and client on the LAN.

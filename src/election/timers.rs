@@ -23,9 +23,13 @@ pub enum Timer {
     Watch,
     /// Listening after a pause, or after the start, is over (F2, F5).
     Listen,
+    /// The next ask for the lease, or its end (Q3, Q4).
+    Lease,
+    /// Introductions are asked for again (K4).
+    Greet,
 }
 
-const COUNT: usize = Timer::Listen as usize + 1;
+const COUNT: usize = Timer::Greet as usize + 1;
 
 /// When each timer is due, if it runs.
 #[derive(Clone, Debug, Default)]

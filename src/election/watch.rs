@@ -288,7 +288,7 @@ impl Board {
         let Some(failover) = self.config.failover else {
             return;
         };
-        if self.network.is_none() || self.round.open || self.in_office() {
+        if self.network.is_none() || self.round.open || self.in_office() || self.is_candidate() {
             return;
         }
         if let Some(from) = self.lookout.answered.take() {
@@ -315,7 +315,7 @@ impl Board {
             let cause = subject.map_or(Cause::Settled, Cause::Silent);
             return self.pronounce(now, subject, cause, entropy);
         }
-        self.ask(question.asked, subject);
+        self.ask(now, question.asked, subject);
         let asked = question.asked + 1;
         self.lookout.question = Some(Question { asked, ..question });
         let next = question.begun + question.spacing * u64::from(asked);
@@ -325,20 +325,17 @@ impl Board {
 
     /// One question: to the master itself; an old one, or none known, is asked
     /// by broadcast. With the last but one goes the suspicion.
-    fn ask(&mut self, asked: u32, subject: Option<Ipv4Addr>) {
+    fn ask(&mut self, now: Instant, asked: u32, subject: Option<Ipv4Addr>) {
         self.counters.add(Count::Question);
         match subject {
             Some(subject) if !self.is_old(subject) => {
-                let question = self.seal(Text::Whois, 0, None);
-                self.unicast(subject, question);
+                self.ask_whois(now, Some(subject), 0, None);
                 if asked + 2 == QUESTIONS {
-                    let suspicion = self.seal(Text::Whois, flag::SUSPICION, Some(subject));
-                    self.broadcast(suspicion);
+                    self.ask_whois(now, None, flag::SUSPICION, Some(subject));
                 }
             }
             _ => {
-                let question = self.seal(Text::Whois, 0, subject);
-                self.broadcast(question);
+                self.ask_whois(now, None, 0, subject);
             }
         }
     }
@@ -361,7 +358,8 @@ impl Board {
         self.begin_round(now, epoch, cause, entropy);
     }
 
-    fn note_alive(&mut self, now: Instant) {
+    /// The watched master gave a sign of life.
+    pub(super) fn note_alive(&mut self, now: Instant) {
         self.lookout.heard = now;
         self.lookout.question = None;
         self.await_life(now);

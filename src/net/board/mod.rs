@@ -444,6 +444,8 @@ impl Driver {
                 Notice::Follows(_) => (Level::Info, "master"),
                 Notice::Conflict(_) => (Level::Warning, "conflict"),
                 Notice::Mismatch { .. } => (Level::Warning, "mismatch"),
+                Notice::NoMajority { .. } => (Level::Warning, "majority"),
+                Notice::QuorumDiffers(_) => (Level::Warning, "quorum"),
             };
             let text = notice.to_string();
             if let Some(control) = &mut self.control {

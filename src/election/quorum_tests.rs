@@ -1,0 +1,208 @@
+//! The lease in the board: never two masters, no majority no master.
+
+use super::*;
+
+fn lan(boards: u8, quorum: u16, interval_ms: u64) -> Lan {
+    let votes: Vec<&[u8]> = vec![&[]; usize::from(boards)];
+    let lan = Lan::new(&votes, |config| {
+        config.failover = Some(Failover::new(millis(interval_ms)));
+        config.quorum = Some(quorum);
+    });
+    assert_eq!(lan.hosts.len(), usize::from(boards));
+    lan
+}
+
+impl Lan {
+    /// Who may be master at this instant, whatever their timers have noticed.
+    fn masters(&self) -> Vec<u8> {
+        (1..)
+            .zip(&self.hosts)
+            .filter(|(_, host)| host.alive && host.board.is_master(self.now))
+            .map(|(i, _)| i)
+            .collect()
+    }
+
+    /// Runs in steps of a millisecond, and looks at each: are there two?
+    /// Gives when there was none, at first and at last.
+    fn run_watched(&mut self, span: Duration) -> Duration {
+        let end = self.now + span;
+        let mut without = Duration::ZERO;
+        while self.now < end {
+            self.run(millis(1));
+            let masters = self.masters();
+            assert!(masters.len() <= 1, "{masters:?} at {:?}", self.now);
+            if masters.is_empty() {
+                without = without + millis(1);
+            }
+        }
+        without
+    }
+
+    fn cut(&mut self, off: u8) {
+        let off = ip(off);
+        self.lost = Box::new(move |from, to, _| from != to && (from == off || to == off));
+    }
+
+    fn mend(&mut self) {
+        self.lost = Box::new(|_, _, _| false);
+    }
+}
+
+#[test]
+fn q2_there_is_no_master_in_the_first_length_and_one_after_it() {
+    let mut lan = lan(3, 3, 1_000);
+    lan.run(millis(200));
+    lan.call();
+    lan.run(millis(1_400));
+    assert!(lan.in_office().is_empty());
+    lan.run(millis(400));
+    assert_eq!(lan.in_office().len(), 1);
+    assert_eq!(lan.whois().len(), 1);
+    let epoch = lan.board(1).epoch();
+    lan.run(Duration::from_secs(600));
+    assert_eq!(lan.board(1).epoch(), epoch, "and it stays");
+}
+
+#[test]
+fn a_vote_among_boards_with_a_lease_takes_milliseconds() {
+    let mut lan = lan(5, 5, 1_000);
+    lan.run(Duration::from_secs(5));
+    for _ in 0..20 {
+        lan.call();
+        let without = lan.run_watched(millis(300));
+        assert_eq!(lan.in_office().len(), 1);
+        assert!(without <= millis(5), "{without}");
+        lan.run(Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn a_master_that_is_cut_off_steps_down_before_the_next_takes_office() {
+    let mut lan = lan(5, 5, 1_000);
+    lan.run(Duration::from_secs(5));
+    for _ in 0..10 {
+        let [old] = lan.masters()[..] else {
+            panic!("one master")
+        };
+        lan.cut(old);
+        let without = lan.run_watched(Duration::from_secs(6));
+        let [new] = lan.masters()[..] else {
+            panic!("a new master: {:?}", lan.masters())
+        };
+        assert_ne!(new, old);
+        assert!(without <= millis(2_000), "{without}");
+        lan.mend();
+        lan.run_watched(Duration::from_secs(3));
+        assert_eq!(lan.masters(), [new], "the returned one does not preempt");
+        assert_eq!(lan.board(old).master().map(|m| m.address), Some(ip(new)));
+    }
+}
+
+#[test]
+fn a_minority_has_no_master_says_so_once_and_is_quiet() {
+    let mut lan = lan(2, 5, 100);
+    lan.run(Duration::from_secs(60));
+    assert!(lan.masters().is_empty());
+    assert_eq!(lan.whois(), Vec::<String>::new());
+    let told: usize = lan
+        .hosts
+        .iter()
+        .flat_map(|host| &host.notices)
+        .filter(|notice| matches!(notice, Notice::NoMajority { granted: 2, .. }))
+        .count();
+    assert_eq!(told, 1);
+    let since = lan.now;
+    let calls = lan.sent(b'V', Instant::ZERO);
+    lan.run(Duration::from_secs(60));
+    assert_eq!(
+        lan.sent(b'V', Instant::ZERO),
+        calls,
+        "no election after another"
+    );
+    assert!(
+        lan.sent(b'?', since) <= 60 * 13,
+        "{}",
+        lan.sent(b'?', since)
+    );
+}
+
+#[test]
+fn boards_that_were_all_cut_off_find_each_other_again() {
+    let mut lan = lan(3, 3, 100);
+    lan.run(Duration::from_secs(2));
+    assert_eq!(lan.masters().len(), 1);
+    lan.lost = Box::new(|from, to, _| from != to);
+    lan.run_watched(Duration::from_secs(30));
+    assert!(lan.masters().is_empty());
+    lan.mend();
+    lan.run_watched(Duration::from_secs(5));
+    assert_eq!(lan.masters().len(), 1);
+}
+
+#[test]
+fn a_master_that_resigns_hands_its_lease_over() {
+    let mut lan = lan(3, 3, 1_000);
+    lan.run(Duration::from_secs(5));
+    let [old] = lan.masters()[..] else {
+        panic!("one master")
+    };
+    let now = lan.now;
+    lan.board(old).handle_resign(now);
+    let without = lan.run_watched(millis(300));
+    assert_eq!(lan.masters().len(), 1);
+    assert_ne!(lan.masters(), [old]);
+    assert!(without <= millis(5), "{without}");
+}
+
+#[test]
+fn the_grants_of_a_dead_master_run_out() {
+    let mut lan = lan(3, 3, 1_000);
+    lan.run(Duration::from_secs(5));
+    let [old] = lan.masters()[..] else {
+        panic!("one master")
+    };
+    lan.kill(old);
+    let without = lan.run_watched(Duration::from_secs(4));
+    assert_eq!(lan.masters().len(), 1);
+    assert!(without <= millis(2_000), "{without}");
+    // Back at once, it has forgotten its grants and keeps quiet.
+    lan.hosts[usize::from(old) - 1].alive = true;
+    lan.run_watched(Duration::from_secs(10));
+    assert_eq!(lan.masters().len(), 1);
+}
+
+#[test]
+fn boards_that_differ_in_their_quorum_count_no_grants_of_each_other() {
+    let mut number = 0;
+    let votes: [&[u8]; 3] = [&[], &[], &[]];
+    let lan = &mut Lan::new(&votes, |_| {});
+    for host in &mut lan.hosts {
+        number += 1;
+        let mut board = Board::new(Config {
+            failover: Some(Failover::new(millis(100))),
+            quorum: Some(if number == 3 { 5 } else { 3 }),
+            ..Config::default()
+        });
+        board.handle_network(
+            lan.now,
+            Some(Network {
+                address: ip(number),
+                broadcast: ip(255),
+            }),
+        );
+        host.board = board;
+    }
+    lan.run_watched(Duration::from_secs(20));
+    assert_ne!(
+        lan.masters(),
+        [3],
+        "five would be needed, and three are there"
+    );
+    let differs = |host: &Host| {
+        host.notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::QuorumDiffers(_)))
+            || host.board.counters().of(Count::QuorumDiffers) > 0
+    };
+    assert!(lan.hosts.iter().any(differs));
+}

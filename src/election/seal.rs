@@ -1,0 +1,278 @@
+//! How messages are sealed and believed: by a checksum, or, with a key, by
+//! whom the sender has proved to be (K1–K5).
+
+use super::board::Board;
+use super::counters::Count;
+use super::key::Keyring;
+use super::limits::Limiter;
+use super::replay::{Incoming, Refusal, Sessions, Worth};
+use super::timers::Timer;
+use super::wire::{self, Datagram, Text, Trailer, flag};
+use crate::rng::Seeded;
+use crate::time::{Duration, Instant};
+use core::fmt;
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+/// Introductions in any second.
+const INTRODUCTIONS_MAX: usize = 64;
+/// A board that found its address asks all for their introductions, and again
+/// after this, three times this, and so on, as long as none has come.
+const GREET_AGAIN: Duration = Duration::from_millis(100);
+/// How often in all.
+const GREETINGS: u32 = 4;
+
+/// What a board with a key is given.
+#[derive(Clone)]
+pub struct Keys {
+    /// The keys of its file.
+    pub ring: Keyring,
+    /// 64 random bits, other ones at each start: session and nonces grow out
+    /// of them. They need not be secret, but never come again.
+    pub seed: u64,
+}
+
+/// Says nothing of the keys.
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.ring.fmt(f)
+    }
+}
+
+/// The key's part of a board.
+#[derive(Clone, Debug)]
+pub(super) struct Keyed {
+    ring: Keyring,
+    sessions: Sessions,
+    random: Seeded,
+    introductions: Limiter<INTRODUCTIONS_MAX>,
+    greetings: u32,
+}
+
+impl Keyed {
+    pub(super) fn new(keys: &Keys) -> Self {
+        Self {
+            ring: keys.ring.clone(),
+            sessions: Sessions::default(),
+            random: Seeded::new(keys.seed),
+            introductions: Limiter::default(),
+            greetings: 0,
+        }
+    }
+
+    fn build(&self, text: Text<'_>, trailer: Trailer, bound: Option<u32>) -> Datagram {
+        wire::build_with_trailer(text, trailer, |signed| self.ring.tag(signed, bound))
+    }
+}
+
+impl Board {
+    /// Builds a message that says something, with this board's trailer.
+    pub(super) fn seal(&mut self, text: Text<'_>, flags: u8, about: Option<Ipv4Addr>) -> Datagram {
+        let mut trailer = Trailer {
+            flags,
+            epoch: self.epoch,
+            word: 0,
+            about,
+        };
+        if let Some(keyed) = &mut self.keyed {
+            let (session, count) = keyed.sessions.next(&mut keyed.random);
+            trailer.word = count;
+            return keyed.build(text, trailer, Some(session));
+        }
+        self.limits.counter = self.limits.counter.wrapping_add(1);
+        trailer.word = self.limits.counter;
+        wire::build_with_trailer(text, trailer, wire::checksum)
+    }
+
+    /// Builds what a guardian sends when this process is dead: with a key, by
+    /// the very last counts of its session, so that it is never too old.
+    pub(super) fn seal_last(&mut self, text: Text<'_>, flags: u8, about: Ipv4Addr) -> Datagram {
+        let Some(keyed) = &mut self.keyed else {
+            return self.seal(text, flags, Some(about));
+        };
+        let (session, word) = keyed.sessions.last(text == Text::Call, &mut keyed.random);
+        let trailer = Trailer {
+            flags,
+            epoch: self.epoch,
+            word,
+            about: Some(about),
+        };
+        keyed.build(text, trailer, Some(session))
+    }
+
+    /// Builds the answer to a question whose word was `nonce`.
+    pub(super) fn seal_answer(&mut self, text: Text<'_>, nonce: u32) -> Datagram {
+        let Some(keyed) = &mut self.keyed else {
+            return self.seal(text, 0, None);
+        };
+        let (_, word) = keyed.sessions.next(&mut keyed.random);
+        let trailer = Trailer {
+            flags: flag::BOUND,
+            epoch: self.epoch,
+            word,
+            about: None,
+        };
+        keyed.build(text, trailer, Some(nonce))
+    }
+
+    /// Sends a WHOIS that asks something: to one board, or to all.
+    pub(super) fn ask_whois(
+        &mut self,
+        now: Instant,
+        to: Option<Ipv4Addr>,
+        flags: u8,
+        about: Option<Ipv4Addr>,
+    ) {
+        let question = match &mut self.keyed {
+            None => self.seal(Text::Whois, flags, about),
+            Some(keyed) => {
+                let introduce = flags & flag::INTRODUCE != 0;
+                let word = keyed
+                    .sessions
+                    .question(now, to, introduce, &mut keyed.random);
+                let trailer = Trailer {
+                    flags,
+                    epoch: self.epoch,
+                    word,
+                    about,
+                };
+                keyed.build(Text::Whois, trailer, None)
+            }
+        };
+        match to {
+            Some(to) => self.unicast(to, question),
+            None => self.broadcast(question),
+        }
+    }
+
+    /// Asks all for their introductions, if there is a key: at first, and
+    /// again while none has come.
+    pub(super) fn greet(&mut self, now: Instant) {
+        let Some(keyed) = &mut self.keyed else { return };
+        keyed.greetings += 1;
+        let again = GREET_AGAIN * u64::from(2 * keyed.greetings - 1);
+        if keyed.greetings < GREETINGS {
+            self.timers.set(Timer::Greet, now + again);
+        }
+        self.ask_whois(now, None, flag::INTRODUCE, None);
+    }
+
+    /// The address is a new one: greets as at the start.
+    pub(super) fn greet_anew(&mut self, now: Instant) {
+        if let Some(keyed) = &mut self.keyed {
+            keyed.greetings = 0;
+            self.greet(now);
+        }
+    }
+
+    /// Judges a datagram. Gives its trailer if the message may be taken; a
+    /// message without one is a plain one. Gives nothing if it is not to be
+    /// taken, or was only between the two boards' sessions.
+    #[allow(clippy::option_option)]
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        from: SocketAddrV4,
+        bytes: &[u8],
+        text: Text<'_>,
+    ) -> Option<Option<Trailer>> {
+        let Some(keyed) = &mut self.keyed else {
+            return Some(checked_trailer(bytes));
+        };
+        let incoming = Incoming { from, bytes, text };
+        let port = self.config.port;
+        let verdict = keyed
+            .sessions
+            .judge(now, &keyed.ring, port, &incoming, &mut keyed.random);
+        let trailer = wire::trailer(bytes).map(|(trailer, _)| trailer);
+        let admitted = self.take_worth(now, from, text, trailer, verdict.worth);
+        // Behind the own introduction: who knows us need not ask back.
+        if let Some(nonce) = verdict.ask {
+            self.ask_introduction(from, nonce);
+        }
+        admitted
+    }
+
+    #[allow(clippy::option_option)]
+    fn take_worth(
+        &mut self,
+        now: Instant,
+        from: SocketAddrV4,
+        text: Text<'_>,
+        trailer: Option<Trailer>,
+        worth: Worth,
+    ) -> Option<Option<Trailer>> {
+        match worth {
+            Worth::Open => Some(None),
+            Worth::Question {
+                nonce,
+                introduce: true,
+            } => {
+                self.introduce(now, from, nonce);
+                None
+            }
+            // A client's VOTE: only for the epoch that the client was told.
+            Worth::Believed { bound: true } if text == Text::Call => {
+                let present = trailer.is_some_and(|trailer| trailer.epoch == self.epoch);
+                if !present {
+                    self.counters.add(Count::Stale);
+                }
+                present.then_some(None)
+            }
+            Worth::Believed { .. } | Worth::Question { .. } => Some(trailer),
+            Worth::Introduced => {
+                self.counters.add(Count::Introduced);
+                self.timers.stop(Timer::Greet);
+                None
+            }
+            Worth::Refused(refusal) => {
+                self.counters.add(match refusal {
+                    Refusal::Unsigned => Count::Unsigned,
+                    Refusal::Unverified => Count::Unverified,
+                    Refusal::Replayed => Count::Replayed,
+                });
+                None
+            }
+        }
+    }
+
+    fn ask_introduction(&mut self, from: SocketAddrV4, nonce: u32) {
+        let Some(keyed) = &mut self.keyed else { return };
+        let trailer = Trailer {
+            flags: flag::INTRODUCE,
+            epoch: self.epoch,
+            word: nonce,
+            about: None,
+        };
+        let question = keyed.build(Text::Whois, trailer, None);
+        self.send(from, question);
+        self.counters.add(Count::IntroductionAsked);
+    }
+
+    /// Tells an asker this board's session; a board also what it has to say in
+    /// this round, since that was lost on it.
+    fn introduce(&mut self, now: Instant, to: SocketAddrV4, nonce: u32) {
+        let Some(keyed) = &mut self.keyed else { return };
+        if !keyed.introductions.take(now) {
+            return self.counters.add(Count::NotSent);
+        }
+        let (session, word) = keyed.sessions.present(&mut keyed.random);
+        let trailer = Trailer {
+            flags: flag::BOUND | flag::INTRODUCE,
+            epoch: self.epoch,
+            word,
+            about: Some(Ipv4Addr::from(session)),
+        };
+        let introduction = keyed.build(Text::Whois, trailer, Some(nonce));
+        self.send(to, introduction);
+        if to.port() == self.config.port && !self.pause.active {
+            self.answer_voter(now, *to.ip());
+        }
+    }
+}
+
+/// The trailer, if the datagram has one whose checksum fits; else the message
+/// is a plain one, as old programs send it.
+fn checked_trailer(bytes: &[u8]) -> Option<Trailer> {
+    let (trailer, tag) = wire::trailer(bytes)?;
+    (wire::checksum(wire::signed_part(bytes)?) == tag).then_some(trailer)
+}

@@ -1,0 +1,276 @@
+//! Boards with a key: among themselves as without one, deaf to everybody else.
+
+use super::*;
+use crate::election::key::Keyring;
+use crate::election::seal::Keys;
+use crate::election::wire::{Trailer, build_with_trailer, checksum};
+
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+fn ring() -> Keyring {
+    Keyring::parse(KEY).unwrap()
+}
+
+fn lan(boards: u8, quorum: Option<u16>, life: u64) -> Lan {
+    let votes: Vec<&[u8]> = vec![&[]; usize::from(boards)];
+    let seed = core::cell::Cell::new(life * 1_000);
+    Lan::new(&votes, |config| {
+        seed.set(seed.get() + 1);
+        config.failover = Some(Failover::new(millis(1_000)));
+        config.quorum = quorum;
+        config.keys = Some(Keys {
+            ring: ring(),
+            seed: seed.get(),
+        });
+    })
+}
+
+/// All that forged or replayed messages could have changed.
+fn state(lan: &Lan) -> Vec<(Role, Epoch, Option<u8>, Option<Rank>)> {
+    lan.hosts
+        .iter()
+        .map(|host| {
+            let board = &host.board;
+            (board.role(), board.epoch(), board.vote(), board.master())
+        })
+        .collect()
+}
+
+#[test]
+fn boards_with_a_key_elect_watch_and_replace_a_master() {
+    for quorum in [None, Some(5)] {
+        let mut lan = lan(5, quorum, 1);
+        lan.run(Duration::from_secs(6));
+        let [master] = lan.in_office()[..] else {
+            panic!("{:?}", lan.in_office())
+        };
+        let epoch = lan.board(1).epoch();
+        lan.run(Duration::from_secs(60));
+        assert_eq!(
+            (lan.in_office(), lan.board(1).epoch()),
+            (vec![master], epoch)
+        );
+        assert_eq!(lan.whois().len(), 1, "anyone is answered");
+        lan.kill(master);
+        lan.run(Duration::from_secs(5));
+        assert_eq!(lan.in_office().len(), 1);
+        let refused: u64 = lan
+            .hosts
+            .iter()
+            .map(|host| host.board.counters().of(Count::Replayed))
+            .sum();
+        assert_eq!(refused, 0, "nothing honest is taken for a replay");
+    }
+}
+
+#[test]
+fn unsigned_and_forged_messages_change_nothing() {
+    let mut lan = lan(3, None, 1);
+    lan.run(Duration::from_secs(6));
+    let before = state(&lan);
+    let epoch = before[0].1;
+    let mut random = Seeded::new(1);
+    for round in 0..10_000u32 {
+        let from = at(1 + random.below(4) as u8, 2000);
+        let rank = Rank {
+            vote: random.one_to_ten(),
+            address: *from.ip(),
+        };
+        let text = match random.below(8) {
+            0 => Text::Call,
+            1 => Text::Vote(rank),
+            2 => Text::Claim(rank),
+            3 => Text::Resign(rank.address),
+            4 => Text::LeaseAsk(rank),
+            5 => Text::LeaseGrant(rank.address),
+            6 => Text::Whois,
+            _ => Text::Answer {
+                name: b"Eve",
+                address: rank.address,
+            },
+        };
+        let trailer = Trailer {
+            flags: random.next_u32() as u8,
+            epoch: Epoch(epoch.0.wrapping_add(random.below(3))),
+            word: random.next_u32(),
+            about: Some(*from.ip()),
+        };
+        let bytes = match random.below(3) {
+            0 => wire::build(text, true).to_vec(),
+            1 => build_with_trailer(text, trailer, checksum).to_vec(),
+            _ => build_with_trailer(text, trailer, |_| {
+                u64::from(random.next_u32()).to_le_bytes()
+            })
+            .to_vec(),
+        };
+        let to = [at(255, 2000), at(1 + random.below(3) as u8, 2000)][random.below(2) as usize];
+        lan.inject(from, to, &bytes);
+        if round % 10 == 0 {
+            lan.run(millis(7));
+        }
+    }
+    lan.run(millis(100));
+    assert_eq!(state(&lan), before);
+    for host in &lan.hosts {
+        assert!(host.board.counters().of(Count::Unverified) > 1_000);
+        assert!(host.board.counters().of(Count::Unsigned) > 500);
+        assert!(host.notices.len() < 10, "{:?}", host.notices);
+    }
+}
+
+/// One flipped bit of any message makes it worthless.
+#[test]
+fn a_flipped_bit_is_a_forgery() {
+    let mut first = lan(2, None, 1);
+    first.run(Duration::from_secs(6));
+    let [master] = first.in_office()[..] else {
+        panic!()
+    };
+    let slave = 3 - master;
+    let claim = first.board(master).farewell().unwrap()[0];
+    for bit in 0..320 {
+        let mut flipped = claim;
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        first.inject(at(master, 2000), at(slave, 2000), &flipped);
+    }
+    let before = state(&first);
+    first.run(millis(50));
+    assert_eq!(state(&first), before);
+    first.inject(at(master, 2000), at(slave, 2000), &claim);
+    first.run(millis(50));
+    assert!(state(&first)[0].1 != before[0].1, "unflipped, it counts");
+}
+
+#[test]
+fn recordings_are_worth_nothing_in_the_same_life_or_the_next() {
+    let mut first = lan(3, None, 1);
+    first.run(Duration::from_secs(6));
+    for _ in 0..5 {
+        let [master] = first.in_office()[..] else {
+            panic!()
+        };
+        let now = first.now;
+        first.board(master).handle_resign(now);
+        first.run(Duration::from_secs(3));
+    }
+    let recorded: Vec<Frame> = first
+        .wire
+        .iter()
+        .filter(|frame| frame.2.port() == 2000)
+        .cloned()
+        .collect();
+    assert!(recorded.len() > 60, "{}", recorded.len());
+    let before = state(&first);
+    replay(&mut first, &recorded);
+    assert_eq!(state(&first), before, "in the same life");
+
+    // A power cut of all: other sessions, low epochs and counts.
+    let mut second = lan(3, None, 2);
+    second.run(Duration::from_secs(6));
+    let before = state(&second);
+    assert!(before[0].1.0 < state(&first)[0].1.0, "epochs begin anew");
+    replay(&mut second, &recorded);
+    assert_eq!(state(&second), before, "in the next life");
+
+    // One board restarts and is fed before it has heard anybody.
+    let mut third = lan(3, None, 3);
+    third.lost = Box::new(|_, to, _| to == ip(1));
+    replay(&mut third, &recorded);
+    third.lost = Box::new(|_, _, _| false);
+    let before = state(&third)[0];
+    assert_eq!((before.0, before.3), (Role::Slave, None));
+}
+
+fn replay(lan: &mut Lan, recorded: &[Frame]) {
+    for (i, (_, from, to, bytes)) in recorded.iter().enumerate() {
+        lan.inject(*from, *to, bytes);
+        if i % 20 == 0 {
+            lan.run(millis(1));
+        }
+    }
+    lan.run(millis(10));
+}
+
+#[test]
+fn a_client_with_the_key_calls_an_election_by_one_boards_session() {
+    let mut lan = lan(3, None, 1);
+    lan.run(Duration::from_secs(6));
+    let epoch = lan.board(1).epoch();
+    let question = build_with_trailer(
+        Text::Whois,
+        Trailer {
+            flags: flag::INTRODUCE,
+            word: 4_711,
+            ..Trailer::default()
+        },
+        |signed| ring().tag(signed, None),
+    );
+    lan.inject(at(99, 5000), at(2, 2000), &question);
+    lan.run(millis(2));
+    let heard = lan
+        .wire
+        .iter()
+        .rfind(|frame| frame.2 == at(99, 5000) && frame.1 == at(2, 2000))
+        .unwrap()
+        .3
+        .clone();
+    let (introduction, tag) = wire::trailer(&heard).unwrap();
+    let signed = wire::signed_part(&heard).unwrap();
+    assert!(ring().verify(signed, Some(4_711), tag));
+    let session = introduction.about.map(u32::from);
+    let call = build_with_trailer(
+        Text::Call,
+        Trailer {
+            flags: flag::BOUND,
+            epoch: introduction.epoch,
+            ..Trailer::default()
+        },
+        |signed| ring().tag(signed, session),
+    );
+    lan.inject(at(99, 5000), at(1, 2000), &call);
+    lan.run(millis(300));
+    assert_eq!(lan.board(1).epoch(), epoch, "another board's session");
+    lan.inject(at(99, 5000), at(2, 2000), &call);
+    lan.run(millis(300));
+    assert_eq!(lan.board(1).epoch(), epoch.next());
+    assert_eq!(lan.in_office().len(), 1);
+    lan.inject(at(99, 5000), at(2, 2000), &call);
+    lan.run(millis(300));
+    assert_eq!(lan.board(1).epoch(), epoch.next(), "it serves once");
+}
+
+#[test]
+fn a_board_that_comes_back_is_believed_again_at_once() {
+    let mut lan = lan(3, None, 1);
+    lan.run(Duration::from_secs(6));
+    let [master] = lan.in_office()[..] else {
+        panic!()
+    };
+    let back = if master == 1 { 2 } else { 1 };
+    let config = Config {
+        failover: Some(Failover::new(millis(1_000))),
+        keys: Some(Keys {
+            ring: ring(),
+            seed: 77,
+        }),
+        ..Config::default()
+    };
+    let mut board = Board::new(config);
+    let network = Network {
+        address: ip(back),
+        broadcast: ip(255),
+    };
+    board.handle_network(lan.now, Some(network));
+    lan.hosts[usize::from(back) - 1].board = board;
+    lan.run(millis(5));
+    let introduced = lan.board(back).counters().of(Count::Introduced);
+    assert_eq!(introduced, 2, "both others introduced themselves");
+    assert_eq!(
+        lan.board(back).master().map(|m| m.address),
+        Some(ip(master))
+    );
+    let epoch = lan.board(master).epoch();
+    lan.run(Duration::from_secs(10));
+    assert_eq!(lan.in_office(), [master]);
+    assert_eq!(lan.board(back).epoch(), epoch);
+}
