@@ -1,12 +1,15 @@
 //! `boardroom serve`: be a board.
 
 use super::{Command, Failure, Outcome, client, options};
-use crate::election::{Answer, Config, Failover, wire};
+use crate::election::lease::BOARDS_MAX;
+use crate::election::{Answer, Config, Failover, Keys, wire};
 use crate::net::board::{self, Options, Wish};
+use crate::net::keyfile;
 use crate::net::log::Target;
 use crate::time::Duration;
 use lexopt::{Arg, Parser};
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 /// The command.
 pub const COMMAND: Command = Command {
@@ -40,6 +43,11 @@ Options:
   --patience TIME       for how long at least a silent master is asked before
                         an election (default: half the interval, at least
                         50ms)
+  --quorum N            of N boards in all: be master only while more than half
+                        of them grant it; implies --failover. Give all boards
+                        the same N and interval
+  --key-file FILE       believe only boards and clients with the same key
+                        (`boardroom keygen`); anyone is told the master
   --control PATH        socket for status, resign and watch
                         (default: /run/boardroom/PORT.sock, if it can be had)
   --pid-file FILE       write the process number here, and hold the file locked
@@ -98,6 +106,13 @@ fn read(parser: &mut Parser) -> Result<Options, Failure> {
             Arg::Long("failover") => failover.is_wanted = true,
             Arg::Long("interval") => failover.read_interval(parser)?,
             Arg::Long("patience") => failover.read_patience(parser)?,
+            Arg::Long("quorum") => {
+                let text = options::text(parser, "--quorum")?;
+                let boards = options::number("--quorum", &text, 1, BOARDS_MAX.into())?;
+                found.board.quorum = Some(boards as u16);
+                failover.is_wanted = true;
+            }
+            Arg::Long("key-file") => found.board.keys = Some(keys(&parser.value()?)?),
             Arg::Long("pid-file") => found.pid_file = Some(PathBuf::from(parser.value()?)),
             Arg::Long("log") => found.log = target(parser)?,
             Arg::Long("record") => found.record = Some(PathBuf::from(parser.value()?)),
@@ -113,6 +128,10 @@ fn read(parser: &mut Parser) -> Result<Options, Failure> {
         found.board.name = host_name();
     }
     Ok(found)
+}
+
+fn keys(path: &OsStr) -> Result<Keys, Failure> {
+    keyfile::keys(Path::new(path)).map_err(Failure::cannot)
 }
 
 /// What the command line says about failover.

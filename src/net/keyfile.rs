@@ -1,5 +1,6 @@
 //! Key files: read only if nobody else can, written so that nobody else can.
 
+use crate::election::Keys;
 use crate::election::key::{KEY_LEN_MIN, Keyring};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -82,13 +83,15 @@ fn fill(mut file: File, text: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Waits until the kernel can give random numbers that nobody can guess: a
-/// board that starts may have to. A session or nonce that repeats from boot to
-/// boot would let recordings in.
-pub fn await_random_numbers() -> Result<(), String> {
-    getrandom::u32()
-        .map(drop)
-        .map_err(|error| format!("no random numbers from the system: {error}"))
+/// What a board is given: the keys of a file, and random bits out of which its
+/// session and nonces grow. These wait until the kernel has some that do not
+/// come again at the next boot, which can take a while after this one: a
+/// session that was there before would let recordings in.
+pub fn keys(path: &Path) -> Result<Keys, String> {
+    let ring = read(path)?;
+    let seed =
+        getrandom::u64().map_err(|error| format!("no random numbers from the system: {error}"))?;
+    Ok(Keys { ring, seed })
 }
 
 #[cfg(test)]
