@@ -48,6 +48,10 @@ Options:
                         the same N and interval
   --key-file FILE       believe only boards and clients with the same key
                         (`boardroom keygen`); anyone is told the master
+  --on-change PROGRAM   run PROGRAM ROLE ADDRESS VOTE EPOCH at each change of
+                        this board: ROLE is master, slave, or won (two masters
+                        met, this one stays); ADDRESS and VOTE are its own.
+                        slave at the start and at the end; 30s at most
   --control PATH        socket for status, resign and watch
                         (default: /run/boardroom/PORT.sock, if it can be had)
   --pid-file FILE       write the process number here, and hold the file locked
@@ -84,6 +88,7 @@ fn read(parser: &mut Parser) -> Result<Options, Failure> {
         verbose: false,
         record: None,
         control: None,
+        on_change: None,
     };
     while let Some(argument) = parser.next()? {
         match argument {
@@ -116,6 +121,7 @@ fn read(parser: &mut Parser) -> Result<Options, Failure> {
             Arg::Long("pid-file") => found.pid_file = Some(PathBuf::from(parser.value()?)),
             Arg::Long("log") => found.log = target(parser)?,
             Arg::Long("record") => found.record = Some(PathBuf::from(parser.value()?)),
+            Arg::Long("on-change") => found.on_change = Some(PathBuf::from(parser.value()?)),
             Arg::Long("control") => found.control = Some(PathBuf::from(parser.value()?)),
             Arg::Long("verbose") | Arg::Short('v') => found.verbose = true,
             other => return Err(other.unexpected().into()),

@@ -88,6 +88,11 @@ impl Log {
         self.sink.write(level, &text);
     }
 
+    /// Tells a line that is bounded elsewhere.
+    pub fn tell(&mut self, level: Level, text: &str) {
+        self.sink.write(level, text);
+    }
+
     /// When a held line is due.
     pub fn deadline(&self) -> Option<Instant> {
         let held = self.reasons.values().filter(|one| one.held.is_some());

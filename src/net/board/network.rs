@@ -174,7 +174,7 @@ impl Driver {
     }
 
     /// Takes leave of the network while its sockets are still open.
-    fn leave_place(&mut self, reactor: &mut Reactor) {
+    pub(super) fn leave_place(&mut self, reactor: &mut Reactor) {
         if self.open.is_none() {
             return;
         }

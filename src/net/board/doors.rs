@@ -1,0 +1,178 @@
+//! A board's doors to its machine: signals, the control socket, the hook, the
+//! log.
+
+use super::Driver;
+use super::status::Status;
+use crate::election::{Notice, Role};
+use crate::net::control::{self, Closed, Control, Request};
+use crate::net::hook::Call;
+use crate::net::log::Level;
+use crate::net::reactor::{Interest, Key, Reactor, Ready};
+use crate::time::Instant;
+use core::fmt::Write;
+use nix::sys::signal::Signal;
+use std::path::Path;
+
+impl Driver {
+    /// Without a control socket the board does its work all the same.
+    pub(super) fn open_control(&mut self, reactor: &mut Reactor, wanted: Option<&Path>) {
+        let usual = control::default_path(self.board.config().port);
+        let path = wanted.unwrap_or(&usual);
+        let (level, why) = match Control::open(reactor, path) {
+            Ok(control) => {
+                self.control = Some(control);
+                return;
+            }
+            Err(Closed::Another) => (Level::Info, "another board answers there".into()),
+            // The usual place is not for everybody's boards.
+            Err(Closed::Cannot(error)) if wanted.is_none() => (Level::Detail, error.to_string()),
+            Err(Closed::Cannot(error)) => (Level::Warning, error.to_string()),
+        };
+        let text = format!("no control socket at {}: {why}", path.display());
+        self.log.line(reactor.now(), level, "control", text);
+    }
+
+    pub(super) fn handle_control(&mut self, reactor: &mut Reactor, key: Key, ready: Ready) {
+        let Some(mut control) = self.control.take() else {
+            return;
+        };
+        if let Some(request) = control.handle(reactor, key, ready) {
+            let text = match request {
+                Request::Status => self.status(reactor.now()).text(),
+                Request::StatusJson => self.status(reactor.now()).json(),
+                Request::Resign => self.resign(reactor.now()).into(),
+                Request::Watch => String::new(),
+            };
+            control.answer(reactor, key, &text, request == Request::Watch);
+        }
+        self.control = Some(control);
+    }
+
+    pub(super) fn status(&self, now: Instant) -> Status<'_> {
+        Status {
+            board: &self.board,
+            place: self.open.as_ref().map(|open| &open.place),
+            absent: self.absent.as_ref().map(ToString::to_string),
+            counts: &self.counts,
+            started: self.started,
+            now,
+        }
+    }
+
+    pub(super) fn resign(&mut self, now: Instant) -> &'static str {
+        if self.board.role() != Role::Master {
+            return "error: this board is not the master\n";
+        }
+        self.tape(|record| record.word("resign"));
+        self.board.handle_resign(now);
+        "ok\n"
+    }
+
+    pub(super) fn handle_signals(&mut self, reactor: &mut Reactor) {
+        while let Some(signal) = self.signals.1.take_next() {
+            let now = reactor.now();
+            if signal == Signal::SIGCHLD {
+                if let Some(hook) = &mut self.hook {
+                    hook.handle_child(reactor);
+                }
+                continue;
+            }
+            if signal == Signal::SIGUSR1 {
+                let text = self.counters();
+                self.log.line(now, Level::Info, "counters", text);
+                continue;
+            }
+            if self.is_ending {
+                self.hook = None;
+            }
+            self.log
+                .line(now, Level::Info, "end", format!("{signal}: the end"));
+            self.resign(now);
+            self.is_ending = true;
+        }
+    }
+
+    /// All counters that are not 0, in one line.
+    pub(super) fn counters(&self) -> String {
+        let mut text = format!(
+            "{} in round {}; counters:",
+            self.board.role(),
+            self.board.epoch()
+        );
+        for (name, count) in self.board.counters().all().chain(self.counts.all()) {
+            if count > 0 {
+                let _ = write!(text, " {name}={count}");
+            }
+        }
+        text
+    }
+
+    /// The user's program hears what this board has become.
+    pub(super) fn call_hook(&mut self, reactor: &mut Reactor, role: &'static str) {
+        let Some(hook) = &mut self.hook else { return };
+        let board = &self.board;
+        let call = Call {
+            role,
+            address: board.network().map(|network| network.address),
+            vote: board.vote().unwrap_or(0),
+            epoch: board.epoch().0,
+            master: board.master().map(|master| master.address),
+            port: board.config().port,
+        };
+        hook.call(reactor, call);
+    }
+
+    pub(super) fn run_hook(&mut self, now: Instant) {
+        let Some(hook) = &mut self.hook else { return };
+        hook.handle_timeout(now);
+        self.counts.hooks = hook.counts;
+        for line in hook.take_lines() {
+            self.log.tell(Level::Info, &line);
+        }
+    }
+
+    pub(super) fn tell_notices(&mut self, reactor: &mut Reactor) {
+        let now = reactor.now();
+        while let Some(notice) = self.board.poll_notice() {
+            let (level, reason) = match notice {
+                // Told by the driver, which knows the interface and the reason.
+                Notice::AddressFound(_) | Notice::AddressLost => continue,
+                Notice::Became(_) => (Level::Info, "role"),
+                Notice::Won(_) => (Level::Info, "won"),
+                Notice::Stays(_) => (Level::Info, "again"),
+                Notice::Follows(_) => (Level::Info, "master"),
+                Notice::Conflict(_) => (Level::Warning, "conflict"),
+                Notice::Mismatch { .. } => (Level::Warning, "mismatch"),
+                Notice::NoMajority { .. } => (Level::Warning, "majority"),
+                Notice::QuorumDiffers(_) => (Level::Warning, "quorum"),
+            };
+            match notice {
+                Notice::Became(change) if change.role == Role::Master => {
+                    self.call_hook(reactor, "master");
+                }
+                Notice::Became(_) => self.call_hook(reactor, "slave"),
+                Notice::Won(_) => self.call_hook(reactor, "won"),
+                _ => {}
+            }
+            let text = notice.to_string();
+            if let Some(control) = &mut self.control {
+                control.tell(reactor, &text);
+            }
+            self.log.line(now, level, reason, text);
+        }
+    }
+
+    /// Writes the log, and has poll tell when there is room for what did not
+    /// go.
+    pub(super) fn flush_log(&mut self, reactor: &mut Reactor) {
+        self.log.flush();
+        match (self.log_key, self.log.waiting()) {
+            (None, Some(output)) => self.log_key = Some(reactor.watch(output, Interest::WRITE)),
+            (Some(key), None) => {
+                reactor.unwatch(key);
+                self.log_key = None;
+            }
+            _ => {}
+        }
+    }
+}

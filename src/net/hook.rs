@@ -1,0 +1,284 @@
+//! `--on-change PROGRAM`: a program of the user's, told what this board has
+//! become.
+//!
+//! One runs at a time and never blocks the loop. While it runs, the newest
+//! change waits, in place of any other that waited; one that says what the
+//! program running was told already does not. A program that takes too long is
+//! killed with its whole process group. What it prints goes to the log.
+
+use super::reactor::{Interest, Key, Reactor};
+use crate::time::{Duration, Instant};
+use core::net::Ipv4Addr;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use std::io::{ErrorKind, PipeReader, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+/// What a program is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// `master`, `slave` or `won`.
+    pub role: &'static str,
+    /// This board's address; none: it has none.
+    pub address: Option<Ipv4Addr>,
+    /// This board's vote; 0: it has not voted.
+    pub vote: u8,
+    /// The round.
+    pub epoch: u32,
+    /// The master, as far as it is known.
+    pub master: Option<Ipv4Addr>,
+    /// The election's port.
+    pub port: u16,
+}
+
+/// What is told of the program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Runs that ended with exit code 0.
+    pub succeeded: u64,
+    /// Runs that ended otherwise, or could not begin.
+    pub failed: u64,
+    /// Runs that were killed since they took too long.
+    pub killed: u64,
+    /// Changes never told, since a newer one came.
+    pub skipped: u64,
+}
+
+/// The program and its present run.
+#[derive(Debug)]
+pub struct Hook {
+    program: PathBuf,
+    limit: Duration,
+    running: Option<Run>,
+    next: Option<Call>,
+    /// What the last run was told.
+    told: Option<&'static str>,
+    /// What runs print. Bounded: a program may leave others behind that hold
+    /// its output open; the oldest is no longer read.
+    pipes: Vec<Pipe>,
+    /// Lines for the log.
+    lines: Vec<String>,
+    /// How the runs ended.
+    pub counts: Counts,
+}
+
+#[derive(Debug)]
+struct Run {
+    child: Child,
+    role: &'static str,
+    kill_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Pipe {
+    key: Key,
+    reader: PipeReader,
+    line: Vec<u8>,
+    lines_left: u32,
+}
+
+impl Hook {
+    /// A hook that runs `program`, each time for `limit` at most.
+    pub const fn new(program: PathBuf, limit: Duration) -> Self {
+        Self {
+            program,
+            limit,
+            running: None,
+            next: None,
+            told: None,
+            pipes: Vec::new(),
+            lines: Vec::new(),
+            counts: Counts {
+                succeeded: 0,
+                failed: 0,
+                killed: 0,
+                skipped: 0,
+            },
+        }
+    }
+
+    /// Tells a change, now or when the present run has ended. A role is told
+    /// once, however often it is taken; `won` is told each time.
+    pub fn call(&mut self, reactor: &mut Reactor, call: Call) {
+        let is_known = self.told == Some(call.role) && call.role != "won";
+        if self.running.is_none() {
+            if !is_known {
+                self.start(reactor, &call);
+            }
+            return;
+        }
+        let waiting = if is_known { None } else { Some(call) };
+        if core::mem::replace(&mut self.next, waiting).is_some() {
+            self.counts.skipped += 1;
+        }
+    }
+
+    /// SIGCHLD: the run may have ended.
+    pub fn handle_child(&mut self, reactor: &mut Reactor) {
+        let Some(run) = &mut self.running else { return };
+        let status = match run.child.try_wait() {
+            Ok(None) => return,
+            Ok(Some(status)) => status,
+            Err(_) => ExitStatus::from_raw(1 << 8),
+        };
+        let (role, was_killed) = (run.role, run.kill_at.is_none());
+        self.running = None;
+        match (was_killed, status.success()) {
+            (true, _) => {}
+            (false, true) => self.counts.succeeded += 1,
+            (false, false) => {
+                self.counts.failed += 1;
+                self.lines.push(format!("the hook for {role}: {status}"));
+            }
+        }
+        if let Some(call) = self.next.take() {
+            self.call(reactor, call);
+        }
+    }
+
+    /// When a run has taken too long.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.running.as_ref()?.kill_at
+    }
+
+    /// Kills a run that has taken too long.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let Some(run) = &mut self.running else { return };
+        if run.kill_at.is_none_or(|at| at > now) {
+            return;
+        }
+        run.kill_at = None;
+        self.counts.killed += 1;
+        let limit = self.limit;
+        self.lines
+            .push(format!("the hook for {} took {limit}: killed", run.role));
+        if let Ok(pid) = i32::try_from(run.child.id()) {
+            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+
+    /// Reads what a run prints; whether the key is one of ours.
+    pub fn handle_output(&mut self, reactor: &mut Reactor, key: Key) -> bool {
+        let Some(at) = self.pipes.iter().position(|pipe| pipe.key == key) else {
+            return false;
+        };
+        let Some(pipe) = self.pipes.get_mut(at) else {
+            return false;
+        };
+        if !pipe.read(&mut self.lines) {
+            reactor.unwatch(key);
+            self.pipes.remove(at);
+        }
+        true
+    }
+
+    /// The lines for the log since the last call.
+    pub fn take_lines(&mut self) -> impl Iterator<Item = String> + '_ {
+        self.lines.drain(..)
+    }
+
+    /// Whether nothing runs and nothing waits.
+    pub const fn is_idle(&self) -> bool {
+        self.running.is_none()
+    }
+
+    fn start(&mut self, reactor: &mut Reactor, call: &Call) {
+        self.told = Some(call.role);
+        match self.spawn(call) {
+            Ok((child, reader)) => {
+                self.running = Some(Run {
+                    child,
+                    role: call.role,
+                    kill_at: Some(reactor.now() + self.limit),
+                });
+                if self.pipes.len() >= PIPES_MAX {
+                    reactor.unwatch(self.pipes.remove(0).key);
+                }
+                self.pipes.push(Pipe {
+                    key: reactor.watch(&reader, Interest::READ),
+                    reader,
+                    line: Vec::new(),
+                    lines_left: LINES_MAX,
+                });
+            }
+            Err(error) => {
+                self.counts.failed += 1;
+                let program = self.program.display();
+                self.lines.push(format!("the hook {program}: {error}"));
+            }
+        }
+    }
+
+    fn spawn(&self, call: &Call) -> std::io::Result<(Child, PipeReader)> {
+        let (reader, writer) = std::io::pipe()?;
+        let text = |address: Option<Ipv4Addr>| address.map_or("-".into(), |it| it.to_string());
+        let address = text(call.address);
+        let (vote, epoch) = (call.vote.to_string(), call.epoch.to_string());
+        let child = Command::new(&self.program)
+            .args([call.role, &address, &vote, &epoch])
+            .env("BOARDROOM_ROLE", call.role)
+            .env("BOARDROOM_ADDRESS", &address)
+            .env("BOARDROOM_VOTE", &vote)
+            .env("BOARDROOM_EPOCH", &epoch)
+            .env("BOARDROOM_MASTER", text(call.master))
+            .env("BOARDROOM_PORT", call.port.to_string())
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
+            // A group of its own, so that all of it can be killed.
+            .process_group(0)
+            .spawn()?;
+        Ok((child, reader))
+    }
+}
+
+impl Pipe {
+    /// Reads once, which poll has said will not block. False at the end.
+    fn read(&mut self, lines: &mut Vec<String>) -> bool {
+        let mut buffer = [0; 1_024];
+        match self.reader.read(&mut buffer) {
+            Ok(0) => {
+                self.end_line(lines);
+                false
+            }
+            Ok(len) => {
+                for &byte in buffer.get(..len).unwrap_or_default() {
+                    if byte == b'\n' {
+                        self.end_line(lines);
+                    } else if self.line.len() < LINE_MAX {
+                        self.line.push(byte);
+                    }
+                }
+                true
+            }
+            Err(error) => error.kind() == ErrorKind::Interrupted,
+        }
+    }
+
+    fn end_line(&mut self, lines: &mut Vec<String>) {
+        if self.line.is_empty() || self.lines_left == 0 {
+            return self.line.clear();
+        }
+        self.lines_left -= 1;
+        let text = crate::text::visible(&self.line);
+        self.line.clear();
+        let rest = if self.lines_left == 0 {
+            " (no more is told)"
+        } else {
+            ""
+        };
+        lines.push(format!("the hook says: {text}{rest}"));
+    }
+}
+
+const PIPES_MAX: usize = 4;
+/// Lines of one run that go to the log.
+const LINES_MAX: u32 = 100;
+/// What is kept of a line.
+const LINE_MAX: usize = 200;
+
+#[cfg(test)]
+#[path = "hook_tests.rs"]
+mod tests;
