@@ -1,6 +1,7 @@
 //! `boardroom match`: the tracker, its servers and its clients.
 
-use super::{Command, Failure, Outcome, options};
+use super::options::{self, ServerOptions};
+use super::{Command, Failure, Outcome};
 use crate::matching::client::{self, Client};
 use crate::matching::link::Zeal;
 use crate::matching::server::{self, Server};
@@ -13,277 +14,245 @@ use crate::time::Instant;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use lexopt::{Arg, Parser};
 use std::cell::Cell;
+use std::ffi::OsString;
 use std::rc::Rc;
 
 /// The command.
 pub const COMMAND: Command = Command {
     name: "match",
-    summary: "find the servers that hold a number: tracker, server, client, run",
+    summary: "find who holds a number (tracker, server, client, or run them all)",
     help: HELP,
     run,
 };
 
 const HELP: &str = "\
-Usage: boardroom match run -n N [--rounds R]
+Usage: boardroom match run -n N [OPTION]...
        boardroom match tracker [OPTION]...
        boardroom match server NAME [OPTION]...
        boardroom match client NAME [OPTION]...
 
-A tracker tells clients which servers hold the number that they look for: each
-server holds one from 1 to 10. `run` is the whole exercise in one process: a
+Each server holds a number from 1 to 10; clients ask the tracker who holds the
+number that they look for. `run` is the whole exercise in one process: a
 tracker on a free port, N servers S1, S2, ... and N clients C1, C2, ...
 
-Options:
-  -n N                  run: so many servers and as many clients, 2 to 1000
-  --port PORT           tracker: listen on this port, 0 for a free one
-                        server, client: the tracker's port (default: 8080)
+Run options:
+  -n N                  so many servers and as many clients, from 2 to 1000
+  --rounds N            each client asks so many times (default: 5)
+  --quiet               print results only, not every message
+
+Tracker options:
+  --port PORT           listen on this TCP port, 0 for a free one (default:
+                        8080)
+  --address IP          listen on this address of the machine only (default:
+                        on all)
+  --quiet               do not print what is received and sent
+
+Server and client options:
   --number N            server: hold this number (default: it is drawn)
   --find N              client: look for this number (default: drawn anew in
                         each round)
-  --rounds R            run, client: ask so many times (default: 5)
-  --server A            server, client: where the tracker is: an address, with
-                        :PORT if need be, or `auto` for the LAN's master
-                        (default: 127.0.0.1)
-  --interface IFACE     ask for the master on this interface only
-  --election-port PORT  the election's port, for `auto` (default: 2000)
-  --wait                server, client: wait for a tracker that is not there
-                        yet, instead of saying so and ending
-  -q, --quiet           print results only, not every message
+  --rounds N            client: ask so many times (default: 5)
+  --server ADDRESS      the tracker's IPv4 address, or auto for the network's
+                        master (default: 127.0.0.1)
+  --port PORT           the tracker's port (default: 8080)
+  --interface NAME      with auto: ask for the master on this interface only
+  --election-port PORT  with auto: the boards' UDP port (default: 2000)
+  --wait                wait for a tracker that is not there yet, instead of
+                        saying so and ending
+  --quiet               print results only, not every message
   -h, --help            print this help
 
 Servers and clients come back to a tracker that they have lost: a server
-always, a client for 30 seconds. SIGUSR1 has the tracker print its counters.
+always, a client for 30 seconds. On SIGUSR1 a tracker prints its counters.
 
 Exit code: 0 done, 1 nobody held the number of --find, or no master answered,
-2 wrong usage, 4 cannot (no tracker, name taken, port taken).
+2 wrong usage, 4 no tracker, name taken, port taken.
 ";
 
 fn run(parser: &mut Parser) -> Outcome {
-    let (role, given) = Given::read(parser)?;
-    match role {
-        Role::Tracker => host::run(vec![given.tracker(PORT, None)]),
-        Role::Server => {
-            let name = given.name("server")?;
-            host::run(vec![given.server(name, given.place()?, given.zeal())])
-        }
-        Role::Client => {
-            let name = given.name("client")?;
-            host::run(vec![given.client(name, given.place()?, given.zeal())])
-        }
-        Role::Run => exercise(given),
+    match options::role(parser, HELP, &["run", "tracker", "server", "client"])? {
+        "run" => exercise(parser),
+        "tracker" => tracker(parser),
+        "server" => server(parser),
+        _ => client(parser),
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Run,
-    Tracker,
-    Server,
-    Client,
+fn tracker(parser: &mut Parser) -> Outcome {
+    let (mut port, mut address) = (PORT, Ipv4Addr::UNSPECIFIED);
+    let mut wanted = tracker::Options::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
+            Arg::Long("port") => port = options::port_or_free(&options::text(parser, "--port")?)?,
+            Arg::Long("address") => {
+                let text = options::text(parser, "--address")?;
+                address = options::address("--address", &text)?;
+            }
+            Arg::Long("quiet") => wanted.quiet = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let setup = Setup {
+        tcp: Some(SocketAddrV4::new(address, port)),
+        ..Setup::new()
+    };
+    host::run(vec![(Box::new(Tracker::new(wanted)), setup)])
 }
 
-/// What the command line says.
-#[derive(Default)]
-struct Given {
-    name: Option<String>,
-    count: Option<usize>,
-    port: Option<u16>,
+fn server(parser: &mut Parser) -> Outcome {
+    let given = PeerOptions::read(parser, false)?;
+    let server = Server::new(server::Options {
+        name: given.name("server", "S1")?,
+        number: given.number,
+        place: given.tracker.server()?,
+        zeal: given.zeal,
+        quiet: given.quiet,
+    });
+    host::run(vec![(Box::new(server), given.setup())])
+}
+
+fn client(parser: &mut Parser) -> Outcome {
+    let given = PeerOptions::read(parser, true)?;
+    let client = Client::new(client::Options {
+        name: given.name("client", "C1")?,
+        rounds: given.rounds,
+        find: given.number,
+        place: given.tracker.server()?,
+        zeal: given.zeal,
+        quiet: given.quiet,
+    });
+    let setup = Setup {
+        exit_with_output: true,
+        ..given.setup()
+    };
+    host::run(vec![(Box::new(client), setup)])
+}
+
+/// What servers and clients are told.
+struct PeerOptions {
+    name: Option<OsString>,
+    /// A server's `--number`, a client's `--find`.
     number: Option<Number>,
-    find: Option<Number>,
-    rounds: Option<u32>,
-    server: Option<String>,
-    interface: Option<String>,
-    election_port: Option<u16>,
-    wait: bool,
+    rounds: u32,
+    tracker: ServerOptions,
+    zeal: Zeal,
     quiet: bool,
 }
 
-impl Given {
-    fn read(parser: &mut Parser) -> Result<(Role, Self), Failure> {
-        let mut given = Self::default();
-        let mut role = None;
+impl PeerOptions {
+    fn read(parser: &mut Parser, is_client: bool) -> Result<Self, Failure> {
+        let mut given = Self {
+            name: None,
+            number: None,
+            rounds: ROUNDS,
+            tracker: ServerOptions::new(PORT),
+            zeal: Zeal::Return,
+            quiet: false,
+        };
         while let Some(argument) = parser.next()? {
-            use Role::{Client, Run, Server, Tracker};
-            match (argument, role) {
-                (Arg::Long("help") | Arg::Short('h'), _) => return Err(Failure::help(HELP)),
-                (Arg::Long("quiet") | Arg::Short('q'), _) => given.quiet = true,
-                (Arg::Value(word), None) => role = Some(role_of(&word.to_string_lossy())?),
-                (Arg::Value(word), Some(Server | Client)) if given.name.is_none() => {
-                    given.name = Some(word.to_string_lossy().into());
+            match argument {
+                Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
+                Arg::Long("number") if !is_client => given.number = number("--number", parser)?,
+                Arg::Long("find") if is_client => given.number = number("--find", parser)?,
+                Arg::Long("rounds") if is_client => given.rounds = read_rounds(parser)?,
+                Arg::Long("wait") => given.zeal = Zeal::Wait,
+                Arg::Long("quiet") => given.quiet = true,
+                Arg::Value(word) if given.name.is_none() => given.name = Some(word),
+                Arg::Long(name) if let Some(option) = ServerOptions::option(name) => {
+                    given.tracker.take(option, parser)?;
                 }
-                (Arg::Short('n'), Some(Run)) => {
-                    let text = options::text(parser, "-n")?;
-                    given.count = Some(options::number("-n", &text, 2, COUNT_MAX)? as usize);
-                }
-                (Arg::Long("port"), Some(Tracker)) => {
-                    given.port = Some(options::port_or_free(&options::text(parser, "--port")?)?);
-                }
-                (Arg::Long("port"), Some(Server | Client)) => {
-                    given.port = Some(options::port(&options::text(parser, "--port")?)?);
-                }
-                (Arg::Long("number"), Some(Server)) => {
-                    given.number = number("--number", &options::text(parser, "--number")?)?;
-                }
-                (Arg::Long("find"), Some(Client)) => {
-                    given.find = number("--find", &options::text(parser, "--find")?)?;
-                }
-                (Arg::Long("rounds"), Some(Run | Client)) => {
-                    let text = options::text(parser, "--rounds")?;
-                    let rounds = options::number("--rounds", &text, 1, ROUNDS_MAX)?;
-                    given.rounds = Some(rounds as u32);
-                }
-                (Arg::Long("server"), Some(Server | Client)) => {
-                    given.server = Some(options::text(parser, "--server")?);
-                }
-                (Arg::Long("interface"), Some(Server | Client)) => {
-                    given.interface = Some(options::text(parser, "--interface")?);
-                }
-                (Arg::Long("election-port"), Some(Server | Client)) => {
-                    let text = options::text(parser, "--election-port")?;
-                    given.election_port = Some(options::port(&text)?);
-                }
-                (Arg::Long("wait"), Some(Server | Client)) => given.wait = true,
-                (other, _) => return Err(other.unexpected().into()),
+                other => return Err(other.unexpected().into()),
             }
         }
-        let role = role.ok_or_else(|| no_role("no role given"))?;
-        Ok((role, given))
+        Ok(given)
     }
 
-    fn name(&self, role: &str) -> Result<String, Failure> {
-        let name = self.name.as_deref().ok_or_else(|| {
-            Failure::usage(format!(
-                "no name given; `boardroom match {role} NAME`, such as S1"
-            ))
+    fn name(&self, role: &str, such_as: &str) -> Result<String, Failure> {
+        let name = self.name.as_ref().ok_or_else(|| {
+            Failure::usage(format!("give a name, such as: match {role} {such_as}"))
         })?;
-        if !wire::is_name(name) {
-            return Err(Failure::usage(format!(
-                "no name {name:?}: give 1 to {} bytes without blanks",
+        match name.to_str() {
+            Some(name) if wire::is_name(name) => Ok(name.into()),
+            _ => Err(Failure::usage(format!(
+                "no name {:?}: give 1 to {} bytes without blanks",
+                name.to_string_lossy(),
                 wire::NAME_MAX
-            )));
+            ))),
         }
-        Ok(name.into())
-    }
-
-    fn place(&self) -> Result<Place, Failure> {
-        let port = self.port.unwrap_or(PORT);
-        match &self.server {
-            Some(text) => options::server(text, port),
-            None => Ok(Place::At(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))),
-        }
-    }
-
-    const fn zeal(&self) -> Zeal {
-        if self.wait { Zeal::Wait } else { Zeal::Return }
     }
 
     fn setup(&self) -> Setup {
-        let mut setup = Setup::new();
-        setup.master.interface.clone_from(&self.interface);
-        setup.master.port = self.election_port.unwrap_or(setup.master.port);
-        setup
-    }
-
-    fn tracker(&self, port: u16, exercise: Option<usize>) -> Hosted {
-        let (address, port) = match exercise {
-            Some(_) => (Ipv4Addr::LOCALHOST, 0),
-            None => (Ipv4Addr::UNSPECIFIED, self.port.unwrap_or(port)),
-        };
-        let mut setup = self.setup();
-        setup.tcp = Some(SocketAddrV4::new(address, port));
-        let tracker = Tracker::new(tracker::Options {
-            quiet: self.quiet,
-            exercise,
-        });
-        (Box::new(tracker), setup)
-    }
-
-    fn server(&self, name: String, place: Place, zeal: Zeal) -> Hosted {
-        let server = Server::new(server::Options {
-            name,
-            number: self.number,
-            place,
-            zeal,
-            quiet: self.quiet,
-        });
-        (Box::new(server), self.setup())
-    }
-
-    fn client(&self, name: String, place: Place, zeal: Zeal) -> Hosted {
-        let client = Client::new(client::Options {
-            name,
-            rounds: self.rounds.unwrap_or(ROUNDS),
-            find: self.find,
-            place,
-            zeal,
-            quiet: self.quiet,
-        });
-        let mut setup = self.setup();
-        setup.exit_with_output = true;
-        (Box::new(client), setup)
+        Setup {
+            master: self.tracker.master.clone(),
+            ..Setup::new()
+        }
     }
 }
 
-type Hosted = (Box<dyn Service>, Setup);
-
-fn role_of(word: &str) -> Result<Role, Failure> {
-    match word {
-        "run" => Ok(Role::Run),
-        "tracker" => Ok(Role::Tracker),
-        "server" => Ok(Role::Server),
-        "client" => Ok(Role::Client),
-        _ => Err(no_role(&format!("no role {word:?}"))),
-    }
-}
-
-fn no_role(what: &str) -> Failure {
-    Failure::usage(format!(
-        "{what}; give run, tracker, server or client, then the options"
-    ))
-}
-
-fn number(option: &str, text: &str) -> Result<Option<Number>, Failure> {
-    let value = options::number(option, text, 1, Number::COUNT as u64)?;
+fn number(option: &str, parser: &mut Parser) -> Result<Option<Number>, Failure> {
+    let text = options::text(parser, option)?;
+    let value = options::number(option, &text, 1, Number::COUNT as u64)?;
     Ok(Number::new(value as u8))
+}
+
+fn read_rounds(parser: &mut Parser) -> Result<u32, Failure> {
+    let text = options::text(parser, "--rounds")?;
+    Ok(options::number("--rounds", &text, 1, u64::from(u32::MAX))? as u32)
 }
 
 /// Tracker, servers and clients in one process. The host starts them in this
 /// order, so the tracker's port is known when the others start.
-fn exercise(given: Given) -> Outcome {
-    let Some(count) = given.count else {
-        return Err(Failure::usage(
-            "run: give -n, how many servers and clients there are, at least 2",
-        ));
-    };
+fn exercise(parser: &mut Parser) -> Outcome {
+    let (mut count, mut rounds, mut quiet) = (None, ROUNDS, false);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
+            Arg::Short('n') => {
+                let text = options::text(parser, "-n")?;
+                count = Some(options::number("-n", &text, 2, COUNT_MAX)? as usize);
+            }
+            Arg::Long("rounds") => rounds = read_rounds(parser)?,
+            Arg::Long("quiet") => quiet = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let count = count.ok_or_else(|| {
+        Failure::usage("give -n, how many servers and clients there are: match run -n 3")
+    })?;
+    let tracker = Tracker::new(tracker::Options {
+        quiet,
+        exercise: Some(count),
+    });
     let port = Rc::new(Cell::new(0));
-    let (tracker, mut setup) = given.tracker(0, Some(count));
-    let told = Rc::clone(&port);
-    setup.exit_with_output = true;
-    setup.lossless = true;
-    let all = setup.clone();
-    let mut services: Vec<Hosted> = vec![(Box::new(Announced(tracker, told)), setup)];
-    let given = Rc::new(given);
-    for (letter, make) in [("S", Given::server as Make), ("C", Given::client)] {
-        for i in 1..=count {
+    let setup = Setup {
+        exit_with_output: true,
+        lossless: true,
+        ..Setup::new()
+    };
+    let listening = Setup {
+        tcp: Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)),
+        ..setup.clone()
+    };
+    let tracker = Announced(tracker, Rc::clone(&port));
+    let mut services: Vec<(Box<dyn Service>, Setup)> = vec![(Box::new(tracker), listening)];
+    for kind in [Kind::Server, Kind::Client { rounds }] {
+        for number in 1..=count {
             let later = Later {
-                name: format!("{letter}{i}"),
-                given: Rc::clone(&given),
-                make,
+                kind,
+                number,
+                quiet,
                 port: Rc::clone(&port),
                 service: None,
             };
-            let mut setup = all.clone();
-            setup.tcp = None;
-            services.push((Box::new(later), setup));
+            services.push((Box::new(later), setup.clone()));
         }
     }
     host::run(services)
 }
 
-type Make = fn(&Given, String, Place, Zeal) -> Hosted;
-
-/// A service whose port others want to know.
-struct Announced(Box<dyn Service>, Rc<Cell<u16>>);
+/// A tracker whose port others want to know.
+struct Announced(Tracker, Rc<Cell<u16>>);
 
 impl Service for Announced {
     fn handle(&mut self, event: Event<'_>, turn: &mut Turn<'_>) {
@@ -298,24 +267,51 @@ impl Service for Announced {
     }
 }
 
+#[derive(Clone, Copy)]
+enum Kind {
+    Server,
+    Client { rounds: u32 },
+}
+
 /// A server or client of an exercise, made when it starts: only then is the
 /// tracker's port known.
 struct Later {
-    name: String,
-    given: Rc<Given>,
-    make: Make,
+    kind: Kind,
+    number: usize,
+    quiet: bool,
     port: Rc<Cell<u16>>,
     service: Option<Box<dyn Service>>,
 }
 
+impl Later {
+    fn make(&self) -> Box<dyn Service> {
+        let place = Place::At(SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.port.get()));
+        let (zeal, quiet) = (Zeal::Once, self.quiet);
+        match self.kind {
+            Kind::Server => Box::new(Server::new(server::Options {
+                name: format!("S{}", self.number),
+                number: None,
+                place,
+                zeal,
+                quiet,
+            })),
+            Kind::Client { rounds } => Box::new(Client::new(client::Options {
+                name: format!("C{}", self.number),
+                rounds,
+                find: None,
+                place,
+                zeal,
+                quiet,
+            })),
+        }
+    }
+}
+
 impl Service for Later {
     fn handle(&mut self, event: Event<'_>, turn: &mut Turn<'_>) {
-        let (name, port) = (&self.name, self.port.get());
-        let service = self.service.get_or_insert_with(|| {
-            let place = Place::At(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
-            (self.make)(&self.given, name.clone(), place, Zeal::Once).0
-        });
+        let mut service = self.service.take().unwrap_or_else(|| self.make());
         service.handle(event, turn);
+        self.service = Some(service);
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -324,4 +320,3 @@ impl Service for Later {
 }
 
 const COUNT_MAX: u64 = 1_000;
-const ROUNDS_MAX: u64 = 1_000_000_000;

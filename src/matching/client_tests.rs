@@ -1,95 +1,31 @@
 //! A client: its rounds, its words, and a tracker that fails it.
 
 use super::*;
-use crate::rng::Seeded;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use crate::matching::lab::CENTRAL;
+use crate::matching::script::{NOTHING, Script};
 
-const PLACE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080);
-
-struct Script {
-    client: Client,
-    now: Instant,
-    random: Seeded,
+fn client(rounds: u32, find: Option<u8>) -> Script<Client> {
+    let mut script = Script::new(Client::new(Options {
+        name: "C1".into(),
+        rounds,
+        find: find.and_then(Number::new),
+        place: Place::At(CENTRAL),
+        zeal: Zeal::Return,
+        quiet: false,
+    }));
+    assert_eq!(script.start(), ["connect 127.0.0.1:8080"]);
+    script
 }
-
-impl Script {
-    fn new(rounds: u32, find: Option<u8>) -> Self {
-        let mut script = Self {
-            client: Client::new(Options {
-                name: "C1".into(),
-                rounds,
-                find: find.and_then(Number::new),
-                place: Place::At(PLACE),
-                zeal: Zeal::Return,
-                quiet: false,
-            }),
-            now: Instant::ZERO,
-            random: Seeded::new(5),
-        };
-        assert_eq!(
-            script.tell(Event::Start { port: 0 }),
-            ["connect 127.0.0.1:8080"]
-        );
-        script
-    }
-
-    fn tell(&mut self, event: Event<'_>) -> Vec<String> {
-        let mut actions = Vec::new();
-        self.client.handle(
-            event,
-            &mut Turn {
-                now: self.now,
-                entropy: &mut self.random,
-                actions: &mut actions,
-            },
-        );
-        actions.into_iter().map(line).collect()
-    }
-
-    fn up(&mut self, peer: u32) -> Vec<String> {
-        self.tell(Event::Opened {
-            peer: Peer(peer),
-            address: PLACE,
-        })
-    }
-
-    fn hear(&mut self, peer: u32, frames: &str) -> Vec<String> {
-        self.tell(Event::Bytes {
-            peer: Peer(peer),
-            bytes: frames.replace('|', "\0").as_bytes(),
-        })
-    }
-
-    fn wait(&mut self) -> Vec<String> {
-        let due = self.client.deadline().unwrap();
-        assert!(due > self.now, "no busy loop");
-        self.now = due;
-        self.tell(Event::Timer)
-    }
-}
-
-fn line(action: Action) -> String {
-    match action {
-        Action::Write { bytes, .. } => String::from_utf8_lossy(&bytes).replace('\0', "|"),
-        Action::Connect { to } => format!("connect {to}"),
-        Action::Close { peer } => format!("close {}", peer.0),
-        Action::Print(line) | Action::Complain(line) => line,
-        Action::Exit(code) => format!("exit {code}"),
-        other => format!("{other:?}"),
-    }
-}
-
-const NOTHING: [&str; 0] = [];
 
 #[test]
 fn its_words_are_those_of_the_exercise() {
-    let mut script = Script::new(4, Some(5));
+    let mut script = client(4, Some(5));
     assert_eq!(
         script.up(1),
         [
-            "HI C1|",
+            "1 < HI C1|",
             "C1: sending \"Hi\" to Central.",
-            "SRCH 5|",
+            "1 < SRCH 5|",
             "C1: find match of 5"
         ]
     );
@@ -97,7 +33,7 @@ fn its_words_are_those_of_the_exercise() {
         script.hear(1, "RSLT |"),
         [
             "C1: No match has been found",
-            "SRCH 5|",
+            "1 < SRCH 5|",
             "C1: find match of 5"
         ]
     );
@@ -113,7 +49,7 @@ fn its_words_are_those_of_the_exercise() {
         script.hear(1, "RSLT S1 S3 S5|RSLT S9|"),
         [
             "C1: Match found on servers S1, S3 and S5",
-            "close 1",
+            "1 closed",
             "exit 0"
         ]
     );
@@ -121,23 +57,23 @@ fn its_words_are_those_of_the_exercise() {
 
 #[test]
 fn only_a_number_asked_for_and_never_found_is_a_negative_answer() {
-    let mut script = Script::new(1, Some(5));
+    let mut script = client(1, Some(5));
     script.up(1);
     assert_eq!(script.hear(1, "RSLT |")[2], "exit 1");
-    let mut script = Script::new(1, None);
+    let mut script = client(1, None);
     script.up(1);
     assert_eq!(script.hear(1, "RSLT |")[2], "exit 0");
 }
 
 #[test]
 fn numbers_are_drawn_anew_each_round() {
-    let mut script = Script::new(101, None);
+    let mut script = client(101, None);
     script.up(1);
     let mut seen = [0; 11];
     for _ in 0..100 {
         let told = script.hear(1, "RSLT |");
         let number: usize = told[1]
-            .strip_prefix("SRCH ")
+            .strip_prefix("1 < SRCH ")
             .and_then(|rest| rest.strip_suffix('|'))
             .unwrap()
             .parse()
@@ -150,11 +86,13 @@ fn numbers_are_drawn_anew_each_round() {
 
 #[test]
 fn a_round_that_was_cut_off_is_asked_again() {
-    let mut script = Script::new(2, None);
+    let mut script = client(2, None);
     let asked = script.up(1).remove(2);
-    script.tell(Event::Closed { peer: Peer(1) });
-    assert_eq!(script.wait(), ["connect 127.0.0.1:8080"]);
-    assert_eq!(script.up(2)[2], asked, "the same number");
+    let asked = asked.strip_prefix("1 < ").unwrap();
+    script.lose(1);
+    assert_eq!(script.wait().1, ["connect 127.0.0.1:8080"]);
+    let again = script.up(2).remove(2);
+    assert_eq!(again.strip_prefix("2 < "), Some(asked), "the same number");
     assert_eq!(script.hear(1, "RSLT S9|"), NOTHING, "the old connection");
     assert_eq!(
         script.hear(2, "RSLT S1|")[0],
@@ -164,39 +102,38 @@ fn a_round_that_was_cut_off_is_asked_again() {
 
 #[test]
 fn a_tracker_that_gives_no_result_is_left_and_then_given_up() {
-    let mut script = Script::new(1, Some(5));
+    let mut script = client(1, Some(5));
     script.up(1);
     assert_eq!(
-        script.wait(),
+        script.wait().1,
         [
-            "close 1",
+            "1 closed",
             "C1: the connection to Central is lost; trying again"
         ]
     );
     assert_eq!(script.now, Instant::ZERO + RESULT_TIME);
-    assert_eq!(script.wait(), ["connect 127.0.0.1:8080"]);
+    assert_eq!(script.wait().1, ["connect 127.0.0.1:8080"]);
     script.up(2);
     assert_eq!(
-        script.wait(),
-        ["close 2", "C1: Central gives no result", "exit 4"]
+        script.wait().1,
+        ["2 closed", "C1: Central gives no result", "exit 4"]
     );
 }
 
 #[test]
 fn a_lost_tracker_is_not_looked_for_for_ever() {
-    let mut script = Script::new(2, Some(5));
+    let mut script = client(2, Some(5));
     script.up(1);
     script.hear(1, "RSLT |");
-    script.tell(Event::Closed { peer: Peer(1) });
+    script.lose(1);
     let mut told = Vec::new();
     for _ in 0..40 {
-        told = script.wait();
+        told = script.wait().1;
         if told.last().is_some_and(|line| line == "exit 4") {
             break;
         }
         assert_eq!(told, ["connect 127.0.0.1:8080"]);
-        let (to, why) = (PLACE, "connection refused");
-        script.tell(Event::ConnectFailed { to, why });
+        script.refuse();
     }
     assert!(
         told.contains(&"C1: no tracker for 30 s; is one running?".into()),
@@ -208,21 +145,21 @@ fn a_lost_tracker_is_not_looked_for_for_ever() {
 
 #[test]
 fn names_from_a_tracker_cannot_steer_the_terminal() {
-    let mut script = Script::new(2, Some(5));
+    let mut script = client(2, Some(5));
     script.up(1);
     assert_eq!(
         script.hear(1, "RSLT \x1b[2J S2|")[0],
         "C1: Match found on servers \\x1b[2J and S2"
     );
-    assert_eq!(script.hear(1, &"x".repeat(RESULT_MAX + 1))[0], "close 1");
+    assert_eq!(script.hear(1, &"x".repeat(RESULT_MAX + 1))[0], "1 closed");
 }
 
 #[test]
 fn a_refusal_says_why() {
-    let mut script = Script::new(2, Some(5));
+    let mut script = client(2, Some(5));
     script.up(1);
     assert_eq!(
         script.hear(1, "FAIL name taken|RSLT S1|"),
-        ["close 1", "C1: Central refuses: name taken", "exit 4"]
+        ["1 closed", "C1: Central refuses: name taken", "exit 4"]
     );
 }

@@ -33,6 +33,8 @@ pub const ANSWER_TIME: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod lab;
+#[cfg(test)]
+mod script;
 
 #[cfg(test)]
 #[path = "exercise_tests.rs"]

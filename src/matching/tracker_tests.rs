@@ -1,72 +1,17 @@
 //! The tracker by script: what peers say, and what each is told, as text.
 
 use super::*;
-use crate::rng::Seeded;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use crate::matching::script::{NOTHING, Script};
 
-/// A tracker, and peers that are numbers. Each step gives what happened in it,
-/// a line each: `3 < RSLT S1` was written to peer 3, `3 closed` is what it says.
-struct Script {
-    tracker: Tracker,
-    now: Instant,
+fn tracker(quiet: bool, exercise: Option<usize>) -> Script<Tracker> {
+    Script::new(Tracker::new(Options { quiet, exercise }))
 }
 
-impl Script {
-    fn new() -> Self {
-        Self::with(Options {
-            quiet: true,
-            exercise: None,
-        })
-    }
-
-    fn with(options: Options) -> Self {
-        Self {
-            tracker: Tracker::new(options),
-            now: Instant::ZERO,
-        }
-    }
-
-    fn tell(&mut self, event: Event<'_>) -> Vec<String> {
-        let mut actions = Vec::new();
-        let mut turn = Turn {
-            now: self.now,
-            entropy: &mut Seeded::new(1),
-            actions: &mut actions,
-        };
-        self.tracker.handle(event, &mut turn);
-        let due = self.tracker.deadline();
-        if event == Event::Timer {
-            assert!(due.is_none_or(|due| due > self.now), "no busy loop");
-        }
-        actions.into_iter().map(line).collect()
-    }
-
-    fn open(&mut self, peer: u32) {
-        let told = self.tell(Event::Opened {
-            peer: Peer(peer),
-            address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 40_000),
-        });
-        assert!(told.is_empty(), "{told:?}");
-    }
-
-    /// The frame, with `|` for its NUL.
-    fn say(&mut self, peer: u32, frames: &str) -> Vec<String> {
-        self.bytes(peer, frames.replace('|', "\0").as_bytes())
-    }
-
-    fn bytes(&mut self, peer: u32, bytes: &[u8]) -> Vec<String> {
-        let peer = Peer(peer);
-        self.tell(Event::Bytes { peer, bytes })
-    }
-
-    fn close(&mut self, peer: u32) -> Vec<String> {
-        self.tell(Event::Closed { peer: Peer(peer) })
-    }
-
+impl Script<Tracker> {
     fn at(&mut self, millis: u64) -> Vec<String> {
         let until = Instant::ZERO + Duration::from_millis(millis);
         let mut told = Vec::new();
-        while let Some(due) = self.tracker.deadline().filter(|&due| due <= until) {
+        while let Some(due) = self.role.deadline().filter(|&due| due <= until) {
             self.now = self.now.max(due);
             told.extend(self.tell(Event::Timer));
         }
@@ -74,122 +19,111 @@ impl Script {
         told
     }
 
+    fn come(&mut self, peer: u32) {
+        assert_eq!(self.up(peer), NOTHING);
+    }
+
     fn server(&mut self, peer: u32, name: &str) {
-        self.open(peer);
-        let told = self.say(peer, &format!("HELLO {name}|"));
+        self.come(peer);
+        let told = self.hear(peer, &format!("HELLO {name}|"));
         assert_eq!(told, [format!("{peer} < TRCK 1|")]);
     }
 
     fn client(&mut self, peer: u32, name: &str) {
-        self.open(peer);
-        assert!(self.say(peer, &format!("HI {name}|")).is_empty());
+        self.come(peer);
+        assert!(self.hear(peer, &format!("HI {name}|")).is_empty());
     }
 }
-
-fn line(action: Action) -> String {
-    match action {
-        Action::Write { peer, bytes } => {
-            let text = String::from_utf8_lossy(&bytes).replace('\0', "|");
-            format!("{} < {text}", peer.0)
-        }
-        Action::Close { peer } => format!("{} closed", peer.0),
-        Action::Print(line) => line,
-        Action::Exit(code) => format!("exit {code}"),
-        other => format!("{other:?}"),
-    }
-}
-
-const NOTHING: [&str; 0] = [];
 
 #[test]
 fn a_search_ends_with_its_last_answer() {
-    let mut script = Script::new();
+    let mut script = tracker(true, None);
     script.server(1, "S1");
     script.server(2, "S2");
     script.client(3, "C1");
-    assert_eq!(script.say(3, "SRCH 3|"), ["1 < SRCH 3|", "2 < SRCH 3|"]);
-    assert_eq!(script.say(1, "MTCH |"), NOTHING);
-    assert_eq!(script.say(2, "NONE |"), ["3 < RSLT S1|"]);
-    assert_eq!(script.say(3, "SRCH 4|"), ["1 < SRCH 4|", "2 < SRCH 4|"]);
-    assert_eq!(script.say(2, "MTCH |"), ["3 < RSLT S2|"], "S1 holds 3");
-    assert_eq!(script.say(1, "NONE |"), NOTHING);
-    assert_eq!(script.tracker.counters().wrong, 0);
+    assert_eq!(script.hear(3, "SRCH 3|"), ["1 < SRCH 3|", "2 < SRCH 3|"]);
+    assert_eq!(script.hear(1, "MTCH |"), NOTHING);
+    assert_eq!(script.hear(2, "NONE |"), ["3 < RSLT S1|"]);
+    assert_eq!(script.hear(3, "SRCH 4|"), ["1 < SRCH 4|", "2 < SRCH 4|"]);
+    assert_eq!(script.hear(2, "MTCH |"), ["3 < RSLT S2|"], "S1 holds 3");
+    assert_eq!(script.hear(1, "NONE |"), NOTHING);
+    assert_eq!(script.role.counters().wrong, 0);
 }
 
 #[test]
 fn a_search_over_silent_servers_ends_after_two_seconds() {
-    let mut script = Script::new();
+    let mut script = tracker(true, None);
     script.server(1, "S1");
     script.server(2, "S2");
     script.client(3, "C1");
-    script.say(3, "SRCH 3|");
+    script.hear(3, "SRCH 3|");
     script.at(1_999);
-    assert_eq!(script.say(2, "MTCH |"), NOTHING, "S1 may still answer");
+    assert_eq!(script.hear(2, "MTCH |"), NOTHING, "S1 may still answer");
     assert_eq!(script.at(2_000), ["3 < RSLT S2|"]);
-    script.say(3, "SRCH 3|");
+    script.hear(3, "SRCH 3|");
     assert_eq!(script.at(3_999), NOTHING);
     assert_eq!(script.at(4_000), ["3 < RSLT |"]);
 }
 
 #[test]
 fn a_search_without_servers_or_number_is_answered_at_once() {
-    let mut script = Script::new();
+    let mut script = tracker(true, None);
     script.client(1, "C1");
-    assert_eq!(script.say(1, "SRCH 3|"), ["1 < RSLT |"]);
+    assert_eq!(script.hear(1, "SRCH 3|"), ["1 < RSLT |"]);
     script.server(2, "S1");
     for request in ["SRCH 0|", "SRCH 11|", "SRCH |", "SRCH C1 3|", "SRCH|"] {
-        assert_eq!(script.say(1, request), ["1 < RSLT |"], "{request}");
+        assert_eq!(script.hear(1, request), ["1 < RSLT |"], "{request}");
     }
-    assert_eq!(script.tracker.counters().no_number, 5);
+    assert_eq!(script.role.counters().no_number, 5);
 }
 
 /// A slow old server may have one question at a time: three searches take
 /// three times two seconds, and none gets another's answer.
 #[test]
 fn overlapping_searches_over_old_servers_wait_for_each_other() {
-    let mut script = Script::new();
+    let mut script = tracker(true, None);
     script.server(1, "S1");
     for peer in 2..=4 {
         script.client(peer, &format!("C{peer}"));
     }
-    assert_eq!(script.say(2, "SRCH 5|"), ["1 < SRCH 5|"]);
-    assert_eq!(script.say(3, "SRCH 6|"), NOTHING);
-    assert_eq!(script.say(4, "SRCH 7|"), NOTHING);
+    assert_eq!(script.hear(2, "SRCH 5|"), ["1 < SRCH 5|"]);
+    assert_eq!(script.hear(3, "SRCH 6|"), NOTHING);
+    assert_eq!(script.hear(4, "SRCH 7|"), NOTHING);
     assert_eq!(script.at(2_000), ["2 < RSLT |", "1 < SRCH 6|"]);
     assert_eq!(script.at(4_000), ["3 < RSLT |", "1 < SRCH 7|"]);
     assert_eq!(script.at(5_999), NOTHING);
-    assert_eq!(script.say(1, "MTCH |"), ["4 < RSLT S1|"]);
+    assert_eq!(script.hear(1, "MTCH |"), ["4 < RSLT S1|"]);
 }
 
 #[test]
 fn overlapping_searches_over_prompt_servers_do_not_wait() {
-    let mut script = Script::new();
+    let mut script = tracker(true, None);
     script.server(1, "S1");
     script.client(2, "C2");
     script.client(3, "C3");
-    script.say(2, "SRCH 1|");
-    script.say(1, "NONE |");
-    assert_eq!(script.say(2, "SRCH 5|"), ["1 < SRCH 5|"]);
-    assert_eq!(script.say(3, "SRCH 6|"), ["1 < SRCH 6|"]);
+    script.hear(2, "SRCH 1|");
+    script.hear(1, "NONE |");
+    assert_eq!(script.hear(2, "SRCH 5|"), ["1 < SRCH 5|"]);
+    assert_eq!(script.hear(3, "SRCH 6|"), ["1 < SRCH 6|"]);
     assert_eq!(
-        script.say(1, "NONE |MTCH |"),
+        script.hear(1, "NONE |MTCH |"),
         ["2 < RSLT |", "3 < RSLT S1|"]
     );
 }
 
 #[test]
 fn clients_that_ask_for_the_same_number_share_a_search() {
-    let mut script = Script::new();
+    let mut script = tracker(true, None);
     script.server(1, "S1");
     for peer in 2..=5 {
         script.client(peer, &format!("C{peer}"));
     }
-    assert_eq!(script.say(2, "SRCH 5|"), ["1 < SRCH 5|"]);
-    assert_eq!(script.say(3, "SRCH 6|"), NOTHING);
-    assert_eq!(script.say(4, "SRCH 6|"), NOTHING, "waits with the other");
-    assert_eq!(script.say(5, "SRCH 5|"), NOTHING, "takes part in it");
+    assert_eq!(script.hear(2, "SRCH 5|"), ["1 < SRCH 5|"]);
+    assert_eq!(script.hear(3, "SRCH 6|"), NOTHING);
+    assert_eq!(script.hear(4, "SRCH 6|"), NOTHING, "waits with the other");
+    assert_eq!(script.hear(5, "SRCH 5|"), NOTHING, "takes part in it");
     assert_eq!(
-        script.say(1, "MTCH |"),
+        script.hear(1, "MTCH |"),
         [
             "2 < RSLT S1|",
             "5 < RSLT S1|",
@@ -199,18 +133,18 @@ fn clients_that_ask_for_the_same_number_share_a_search() {
         ],
         "and 6 needs no answer: S1 holds 5"
     );
-    assert_eq!(script.tracker.counters().shared, 2);
+    assert_eq!(script.role.counters().shared, 2);
 }
 
 #[test]
 fn a_server_that_came_after_the_question_is_asked_by_the_next() {
-    let mut script = Script::new();
+    let mut script = tracker(true, None);
     script.server(1, "S1");
     script.client(2, "C2");
     script.client(3, "C3");
-    script.say(2, "SRCH 5|");
+    script.hear(2, "SRCH 5|");
     script.server(4, "S4");
-    assert_eq!(script.say(3, "SRCH 5|"), NOTHING, "not the running one's");
+    assert_eq!(script.hear(3, "SRCH 5|"), NOTHING, "not the running one's");
     assert_eq!(
         script.at(2_000),
         ["2 < RSLT |", "1 < SRCH 5|", "4 < SRCH 5|"]
@@ -219,40 +153,40 @@ fn a_server_that_came_after_the_question_is_asked_by_the_next() {
 
 #[test]
 fn a_server_that_leaves_is_neither_waited_for_nor_named() {
-    let mut script = Script::new();
+    let mut script = tracker(true, None);
     for peer in 1..=3 {
         script.server(peer, &format!("S{peer}"));
     }
     script.client(4, "C1");
     script.client(5, "C2");
-    script.say(4, "SRCH 5|");
-    script.say(5, "SRCH 6|");
-    script.say(1, "MTCH |");
-    script.say(2, "NONE |");
-    assert_eq!(script.close(1), NOTHING);
+    script.hear(4, "SRCH 5|");
+    script.hear(5, "SRCH 6|");
+    script.hear(1, "MTCH |");
+    script.hear(2, "NONE |");
+    assert_eq!(script.lose(1), NOTHING);
     assert_eq!(
-        script.close(3),
+        script.lose(3),
         ["4 < RSLT |", "2 < SRCH 6|"],
         "S1 held it, but is gone; the queue moves on"
     );
-    assert_eq!(script.close(2), ["5 < RSLT |"]);
+    assert_eq!(script.lose(2), ["5 < RSLT |"]);
 }
 
 #[test]
 fn a_client_that_leaves_takes_its_request_along() {
-    let mut script = Script::new();
+    let mut script = tracker(true, None);
     script.server(1, "S1");
     for peer in 2..=4 {
         script.client(peer, &format!("C{peer}"));
     }
-    script.say(2, "SRCH 5|");
-    script.say(3, "SRCH 6|");
-    script.say(4, "SRCH 7|");
-    script.close(2);
-    script.close(3);
+    script.hear(2, "SRCH 5|");
+    script.hear(3, "SRCH 6|");
+    script.hear(4, "SRCH 7|");
+    script.lose(2);
+    script.lose(3);
     assert_eq!(script.at(1_000), NOTHING, "5 may still be answered");
     assert_eq!(
-        script.say(1, "MTCH |"),
+        script.hear(1, "MTCH |"),
         ["1 < SRCH 7|", "4 < RSLT |"],
         "6 is not asked; S1 holds 5"
     );
@@ -260,7 +194,7 @@ fn a_client_that_leaves_takes_its_request_along() {
 
 #[test]
 fn names_are_one_word_and_taken_once_a_role() {
-    let mut script = Script::new();
+    let mut script = tracker(true, None);
     script.server(1, "A");
     script.client(2, "A");
     for (peer, greeting, why) in [
@@ -273,118 +207,109 @@ fn names_are_one_word_and_taken_once_a_role() {
         (9, "SRCH 3|", "bad greeting"),
         (10, "GET / HTTP/1.1\r\n|", "bad greeting"),
     ] {
-        script.open(peer);
+        script.come(peer);
         assert_eq!(
-            script.say(peer, greeting),
+            script.hear(peer, greeting),
             [format!("{peer} < FAIL {why}|"), format!("{peer} closed")]
         );
     }
-    script.open(11);
+    script.come(11);
     assert_eq!(
         script.bytes(11, b"HELLO \xff\0"),
         ["11 < FAIL bad greeting|", "11 closed"]
     );
-    script.close(1);
+    script.lose(1);
     script.server(12, "A");
 }
 
 #[test]
 fn the_next_server_beyond_the_limit_is_refused() {
-    let mut script = Script::new();
+    let mut script = tracker(true, None);
     for peer in 0..SERVERS_MAX as u32 {
         script.server(peer, &format!("S{peer}"));
     }
-    script.open(5_000);
+    script.come(5_000);
     assert_eq!(
-        script.say(5_000, "HELLO S5000|"),
+        script.hear(5_000, "HELLO S5000|"),
         ["5000 < FAIL tracker full|", "5000 closed"]
     );
     for peer in 10_000..10_000 + CLIENTS_MAX as u32 {
         script.client(peer, &format!("C{peer}"));
     }
-    script.open(20_000);
+    script.come(20_000);
     assert_eq!(
-        script.say(20_000, "HI C|"),
+        script.hear(20_000, "HI C|"),
         ["20000 < FAIL tracker full|", "20000 closed"]
     );
-    script.close(7);
+    script.lose(7);
     script.server(5_001, "S5000");
 }
 
 #[test]
 fn silent_connections_end_and_keep_nobody_out() {
-    let mut script = Script::new();
+    let mut script = tracker(true, None);
     for peer in 0..UNGREETED_MAX as u32 {
-        script.open(peer);
+        script.come(peer);
     }
-    let told = script.tell(Event::Opened {
-        peer: Peer(3_000),
-        address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1),
-    });
+    let told = script.up(3_000);
     assert_eq!(told, ["0 closed"], "the oldest makes room");
-    script.say(3_000, "HI C1|");
+    script.hear(3_000, "HI C1|");
     assert_eq!(script.at(9_999), NOTHING);
     assert_eq!(script.at(10_000).len(), UNGREETED_MAX - 1);
-    assert_eq!(script.say(3_000, "SRCH 1|"), ["3000 < RSLT |"]);
-    assert_eq!(script.tracker.deadline(), None, "at rest");
-    assert!(script.tracker.streams.len() == 1 && script.tracker.ungreeted.is_empty());
+    assert_eq!(script.hear(3_000, "SRCH 1|"), ["3000 < RSLT |"]);
+    assert_eq!(script.role.deadline(), None, "at rest");
+    assert!(script.role.streams.len() == 1 && script.role.ungreeted.is_empty());
 }
 
 #[test]
 fn a_client_may_ask_ahead_but_not_without_end() {
-    let mut script = Script::new();
+    let mut script = tracker(true, None);
     script.server(1, "S1");
     script.client(2, "C1");
-    script.say(2, "SRCH 3|SRCH 4|SRCH 99|SRCH 3|");
+    script.hear(2, "SRCH 3|SRCH 4|SRCH 99|SRCH 3|");
     assert_eq!(
-        script.say(1, "NONE |"),
+        script.hear(1, "NONE |"),
         ["2 < RSLT |", "1 < SRCH 4|"],
         "one after the other"
     );
     assert_eq!(
-        script.say(1, "MTCH |"),
+        script.hear(1, "MTCH |"),
         ["2 < RSLT S1|", "2 < RSLT |", "1 < SRCH 3|", "2 < RSLT |"]
     );
-    script.say(2, "SRCH 4|");
+    script.hear(2, "SRCH 4|");
     let ahead = "SRCH 1|".repeat(AHEAD_MAX);
-    assert_eq!(script.say(2, &ahead), NOTHING);
+    assert_eq!(script.hear(2, &ahead), NOTHING);
     assert_eq!(
-        script.say(2, "SRCH 1|SRCH 1|SRCH 1|"),
+        script.hear(2, "SRCH 1|SRCH 1|SRCH 1|"),
         ["2 < FAIL too many searches|", "2 closed"]
     );
 }
 
 #[test]
 fn a_half_closed_client_gets_what_it_asked_for() {
-    let mut script = Script::new();
+    let mut script = tracker(true, None);
     script.server(1, "S1");
     script.client(2, "C1");
-    script.say(2, "SRCH 3|SRCH 5|");
-    assert_eq!(script.tell(Event::HalfClosed { peer: Peer(2) }), NOTHING);
+    script.hear(2, "SRCH 3|SRCH 5|");
+    assert_eq!(script.half_close(2), NOTHING);
     assert_eq!(
-        script.say(1, "MTCH |"),
+        script.hear(1, "MTCH |"),
         ["2 < RSLT S1|", "1 < SRCH 5|", "2 < RSLT |", "2 closed"]
     );
     script.client(3, "C1");
+    assert_eq!(script.half_close(3), ["3 closed"]);
     assert_eq!(
-        script.tell(Event::HalfClosed { peer: Peer(3) }),
-        ["3 closed"]
-    );
-    assert_eq!(
-        script.tell(Event::HalfClosed { peer: Peer(1) }),
+        script.half_close(1),
         ["1 closed"],
         "a server that cannot answer"
     );
-    script.open(4);
-    assert_eq!(
-        script.tell(Event::HalfClosed { peer: Peer(4) }),
-        ["4 closed"]
-    );
+    script.come(4);
+    assert_eq!(script.half_close(4), ["4 closed"]);
 }
 
 #[test]
 fn rude_frames_are_counted_and_end_in_time() {
-    let mut script = Script::new();
+    let mut script = tracker(true, None);
     script.server(1, "S1");
     script.client(2, "C1");
     for frame in [
@@ -395,17 +320,17 @@ fn rude_frames_are_counted_and_end_in_time() {
         "XYZ|",
         "RSLT S1|",
     ] {
-        assert_eq!(script.say(2, frame), NOTHING, "{frame}");
+        assert_eq!(script.hear(2, frame), NOTHING, "{frame}");
     }
     assert_eq!(script.bytes(2, b"SRCH \xff\0"), NOTHING);
     for frame in ["SRCH 3|", "MTCH |", "NONE |", "HELLO S1|"] {
-        assert_eq!(script.say(1, frame), NOTHING, "{frame}");
+        assert_eq!(script.hear(1, frame), NOTHING, "{frame}");
     }
-    assert_eq!(script.tracker.counters().wrong, 11);
+    assert_eq!(script.role.counters().wrong, 11);
     let rest = "XYZ|".repeat(usize::from(WRONG_MAX) - 8);
-    assert_eq!(script.say(2, &rest), NOTHING);
+    assert_eq!(script.hear(2, &rest), NOTHING);
     assert_eq!(
-        script.say(2, "XYZ|XYZ|"),
+        script.hear(2, "XYZ|XYZ|"),
         ["2 < FAIL too many wrong frames|", "2 closed"]
     );
     let endless = vec![b'x'; 4_096];
@@ -414,7 +339,7 @@ fn rude_frames_are_counted_and_end_in_time() {
         ["1 < FAIL frame too long|", "1 closed"]
     );
     assert_eq!(script.bytes(1, &endless), NOTHING, "it is gone");
-    script.open(3);
+    script.come(3);
     assert_eq!(
         script.bytes(3, &endless),
         ["3 < FAIL frame too long|", "3 closed"]
@@ -424,38 +349,38 @@ fn rude_frames_are_counted_and_end_in_time() {
 /// A frozen prompt server costs one search two seconds, not each of them.
 #[test]
 fn a_frozen_server_is_waited_for_once() {
-    let mut script = Script::new();
+    let mut script = tracker(true, None);
     script.server(1, "S1");
     script.server(2, "S2");
     script.client(3, "C1");
-    script.say(3, "SRCH 1|");
-    script.say(1, "NONE |");
-    script.say(2, "NONE |");
-    script.say(3, "SRCH 2|");
-    script.say(1, "NONE |");
+    script.hear(3, "SRCH 1|");
+    script.hear(1, "NONE |");
+    script.hear(2, "NONE |");
+    script.hear(3, "SRCH 2|");
+    script.hear(1, "NONE |");
     assert_eq!(script.at(2_000), ["3 < RSLT |"]);
-    script.say(3, "SRCH 3|");
-    assert_eq!(script.say(1, "MTCH |"), ["3 < RSLT S1|"], "S2 is mute");
-    script.say(2, "NONE |");
-    script.say(3, "SRCH 4|");
+    script.hear(3, "SRCH 3|");
+    assert_eq!(script.hear(1, "MTCH |"), ["3 < RSLT S1|"], "S2 is mute");
+    script.hear(2, "NONE |");
+    script.hear(3, "SRCH 4|");
     assert_eq!(script.at(3_999), NOTHING, "S2 is back, and waited for");
-    assert_eq!(script.say(2, "NONE |MTCH |"), ["3 < RSLT S2|"]);
+    assert_eq!(script.hear(2, "NONE |MTCH |"), ["3 < RSLT S2|"]);
 }
 
 #[test]
 fn the_trace_is_word_for_word() {
-    let mut script = Script::with(Options::default());
-    let mut told = script.tell(Event::Start { port: 8080 });
-    script.open(1);
-    told.extend(script.say(1, "HELLO S1|"));
-    script.open(2);
-    told.extend(script.say(2, "HI C1|"));
-    told.extend(script.say(2, "SRCH 5|"));
-    told.extend(script.say(1, "NONE |"));
-    told.extend(script.close(2));
-    told.extend(script.close(1));
-    script.open(3);
-    told.extend(script.say(3, "HI a\n\x1b[2J|"));
+    let mut script = tracker(false, None);
+    let mut told = script.start();
+    script.come(1);
+    told.extend(script.hear(1, "HELLO S1|"));
+    script.come(2);
+    told.extend(script.hear(2, "HI C1|"));
+    told.extend(script.hear(2, "SRCH 5|"));
+    told.extend(script.hear(1, "NONE |"));
+    told.extend(script.lose(2));
+    told.extend(script.lose(1));
+    script.come(3);
+    told.extend(script.hear(3, "HI a\n\x1b[2J|"));
     assert_eq!(
         told,
         [
@@ -481,19 +406,16 @@ fn the_trace_is_word_for_word() {
 
 #[test]
 fn an_exercise_begins_with_its_last_server_and_ends_with_its_last_client() {
-    let mut script = Script::with(Options {
-        quiet: true,
-        exercise: Some(2),
-    });
+    let mut script = tracker(true, Some(2));
     script.client(1, "C1");
     script.client(2, "C2");
-    assert_eq!(script.say(1, "SRCH 3|"), NOTHING);
+    assert_eq!(script.hear(1, "SRCH 3|"), NOTHING);
     script.server(3, "S1");
-    script.open(4);
+    script.come(4);
     assert_eq!(
-        script.say(4, "HELLO S2|"),
+        script.hear(4, "HELLO S2|"),
         ["4 < TRCK 1|", "3 < SRCH 3|", "4 < SRCH 3|"]
     );
-    assert_eq!(script.close(1), NOTHING);
-    assert_eq!(script.close(2), ["exit 0"]);
+    assert_eq!(script.lose(1), NOTHING);
+    assert_eq!(script.lose(2), ["exit 0"]);
 }
