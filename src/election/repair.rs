@@ -77,7 +77,8 @@ impl Board {
                 return true;
             }
             if reply.always || self.votes.of(reply.to).is_none() {
-                self.unicast_vote(now, reply.to, 0);
+                // Asking: whoever joins this round by the answer tells its vote.
+                self.unicast_vote(now, reply.to, flag::ASKING);
             }
             false
         });

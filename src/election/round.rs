@@ -47,6 +47,8 @@ pub(super) struct Round {
     pub(super) asked: u8,
     /// An old program has to hear the own vote again, if it wins (R4).
     pub(super) repeat: bool,
+    /// VOTE came again, for which an old program draws anew (R4).
+    copied: bool,
     /// How often WHOIS mended what was lost, and when last (R6).
     pub(super) heals: u8,
     pub(super) healed: Option<Instant>,
@@ -62,6 +64,7 @@ impl Default for Round {
             last_vote: Instant::ZERO,
             asked: 0,
             repeat: false,
+            copied: false,
             heals: 0,
             healed: None,
             cause: Cause::Settled,
@@ -97,7 +100,11 @@ impl Board {
                 return self.on_stale_verdict(now);
             }
             Some(verdict) => verdict.epoch,
-            None if self.round.is_young(now) => return self.counters.add(Count::CallCopy),
+            None if self.round.is_young(now) => {
+                self.round.copied = true;
+                self.round.repeat |= self.peers.known(self.rounds).any(|peer| peer.old);
+                return self.counters.add(Count::CallCopy);
+            }
             None => self.epoch.next(),
         };
         let dead = verdict.and_then(|verdict| verdict.about);
@@ -129,6 +136,12 @@ impl Board {
         entropy: &mut dyn Entropy,
     ) {
         self.counters.add(Count::Vote);
+        if self.pause.draining {
+            self.counters.add(Count::Stale);
+            return trailer
+                .into_iter()
+                .for_each(|trailer| self.note_epoch(trailer.epoch));
+        }
         let known = self.peers.of(rank.address).is_some();
         self.peers
             .heard(now, rank.address, trailer.is_none(), self.rounds);
@@ -158,10 +171,6 @@ impl Board {
             heard: now,
         };
         if trailer.epoch.is_after(self.epoch) {
-            if self.pause.draining {
-                self.counters.add(Count::Stale);
-                return self.note_epoch(trailer.epoch);
-            }
             let silent = self.enter_later_round(now, trailer.epoch, entropy);
             self.count_vote(now, ballot);
             if asking && silent {
@@ -219,7 +228,7 @@ impl Board {
         let Some(own) = self.own_rank() else { return };
         let counted = self.count_vote(now, ballot);
         let late = self.round.begun.is_none_or(|begun| now - begun > PROMPT);
-        let out_of_turn = counted == Counted::Replaced || late;
+        let out_of_turn = counted == Counted::Replaced || late || self.round.copied;
         if out_of_turn && rank < own {
             self.repeat_for_old_program(now);
         }
@@ -288,7 +297,8 @@ impl Board {
             ..Round::default()
         };
         self.end_watch();
-        for timer in [Timer::Repeat, Timer::Probe, Timer::Claim] {
+        self.pause.end();
+        for timer in [Timer::Repeat, Timer::Probe, Timer::Claim, Timer::Listen] {
             self.timers.stop(timer);
         }
         self.timers.set(Timer::Ask, now + ASK_EVERY);
@@ -340,6 +350,8 @@ impl Board {
         }
     }
 
+    /// Whether nobody is waited for: every known board has voted, and none of
+    /// them is an old program, whose last vote is known only when time is up.
     fn all_known_have_voted(&self) -> bool {
         let own = self.network.map(|network| network.address);
         let before = self.round.begun.map(|begun| begun - ROUND);
@@ -348,7 +360,8 @@ impl Board {
             if Some(peer.address) == own {
                 continue;
             }
-            if self.votes.of(peer.address).is_none() {
+            // An old program draws anew for a VOTE that we count as a copy.
+            if peer.old || self.votes.of(peer.address).is_none() {
                 return false;
             }
             acquainted |= before.is_some_and(|before| peer.first <= before);
