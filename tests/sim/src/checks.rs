@@ -1,0 +1,368 @@
+//! The properties that must hold at every moment (S1, S3–S6), each under its
+//! own name. What must hold at the end of a phase is asked in `schedule.rs`.
+
+use crate::host::Host;
+use crate::packet::Packet;
+use crate::queue::Micros;
+use boardroom::election::wire::{self, Text};
+use boardroom::election::{Board, Epoch, Rank, Role};
+use boardroom::time::Instant;
+use core::net::Ipv4Addr;
+use std::collections::VecDeque;
+
+/// A property that did not hold.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// Which one.
+    pub property: &'static str,
+    /// When.
+    pub at: Micros,
+    /// What was seen instead.
+    pub what: String,
+}
+
+/// Own votes and VOTEs by broadcast in any second (R8).
+const BROADCASTS_A_SECOND: usize = 20;
+/// Own votes by unicast in any second (R8).
+const UNICASTS_A_SECOND: usize = 50;
+/// Datagrams out of one turn of the loop: a full table's worth of repeats and
+/// kept questions, not more.
+const SENT_A_TURN_MAX: u32 = 256;
+/// Clocks run up to 1 % fast: a board's second may be so short.
+const SECOND_US: Micros = 989_000;
+/// A timer may set another one for the same moment, but not for ever.
+const SPINS_MAX: u32 = 4;
+/// Questions by broadcast before a woken master takes office again (F5).
+const QUESTIONS_OF_THE_WOKEN: u32 = 5;
+
+/// What is remembered of a host.
+#[derive(Default)]
+struct Track {
+    office: Option<Rank>,
+    epoch: Epoch,
+    /// Sealed votes heard since the process began, of its present epoch.
+    votes: Vec<(Ipv4Addr, u8)>,
+    broadcasts: VecDeque<Micros>,
+    unicasts: VecDeque<Micros>,
+    answers: Vec<(u16, Micros)>,
+    claims: VecDeque<Micros>,
+    before: Option<State>,
+    /// Questions that a woken master must still ask before it claims (F5), and
+    /// the epoch in which it was stopped.
+    must_ask: Option<(u32, Epoch)>,
+    /// When a deadline last fired, and how often in a row at that moment.
+    spins: (Instant, u32),
+    changes: u32,
+    vote_broadcasts: u32,
+}
+
+/// What a datagram that is no message must leave as it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct State {
+    role: Role,
+    epoch: Epoch,
+    vote: Option<u8>,
+    master: Option<Rank>,
+    timeout: Option<Instant>,
+    boards: usize,
+}
+
+impl State {
+    fn of(board: &Board) -> Self {
+        Self {
+            role: board.role(),
+            epoch: board.epoch(),
+            vote: board.vote(),
+            master: board.master(),
+            timeout: board.poll_timeout(),
+            boards: board.boards().count(),
+        }
+    }
+}
+
+/// The watchers.
+#[derive(Default)]
+pub struct Checks {
+    /// The first property that did not hold.
+    pub violation: Option<Violation>,
+    /// A woken board must have slept longer than this to be held to S6; zero
+    /// switches it off.
+    pub long_sleep: Micros,
+    /// The claims' interval, if there are claims.
+    pub interval: Micros,
+    tracks: Vec<Track>,
+}
+
+impl Checks {
+    /// Watches one host more.
+    pub fn add_host(&mut self) {
+        self.tracks.push(Track::default());
+    }
+
+    /// The host's process is gone, and what was remembered of it.
+    pub fn forget(&mut self, at: usize) {
+        let track = &mut self.tracks[at];
+        *track = Track {
+            changes: track.changes,
+            vote_broadcasts: track.vote_broadcasts,
+            ..Track::default()
+        };
+    }
+
+    /// Notes that a property does not hold; the first one counts.
+    pub fn fail(&mut self, property: &'static str, at: Micros, what: String) {
+        self.violation
+            .get_or_insert(Violation { property, at, what });
+    }
+
+    /// Changes of role of all hosts so far.
+    pub fn changes(&self) -> u32 {
+        self.tracks.iter().map(|track| track.changes).sum()
+    }
+
+    /// Votes that each host has broadcast so far.
+    pub fn vote_broadcasts(&self) -> Vec<u32> {
+        self.tracks
+            .iter()
+            .map(|track| track.vote_broadcasts)
+            .collect()
+    }
+
+    /// A process that was stopped goes on after `slept`.
+    pub fn resumed(&mut self, host: &Host, at: usize, slept: Micros) {
+        let in_office = host.program.office().is_some();
+        if let Some(board) = host.program.board()
+            && in_office
+            && self.long_sleep > 0
+            && slept > self.long_sleep
+        {
+            self.tracks[at].must_ask = Some((QUESTIONS_OF_THE_WOKEN, board.epoch()));
+        }
+    }
+
+    /// Before a datagram is handed over.
+    pub fn before_datagram(&mut self, at: usize, host: &Host, packet: &Packet) {
+        if let Some(board) = host.program.board()
+            && wire::parse(packet.bytes()).is_err()
+        {
+            self.tracks[at].before = Some(State::of(board));
+        }
+    }
+
+    /// After a datagram was handed over.
+    pub fn after_datagram(&mut self, at: usize, host: &Host, packet: &Packet, now: Micros) {
+        let Some(board) = host.program.board() else {
+            return;
+        };
+        if let Some(mut before) = self.tracks[at].before.take() {
+            let after = State::of(board);
+            if board.master().map(|master| master.address) == Some(*packet.from.ip()) {
+                // Any word of an old master is a sign of life (F6).
+                before.timeout = after.timeout;
+            }
+            if after != before {
+                let bytes = packet.bytes().escape_ascii();
+                let what = format!("{bytes} turned {before:?} into {after:?}");
+                self.fail("S5 junk changes nothing", now, what);
+            }
+        }
+        self.tracks[at].hear(board, packet);
+    }
+
+    /// After a deadline was handled.
+    pub fn after_timeout(&mut self, at: usize, host: &Host, local: Instant, now: Micros) {
+        let spins = &mut self.tracks[at].spins;
+        match host.program.timeout() {
+            Some(deadline) if deadline <= local && spins.0 == local => spins.1 += 1,
+            _ => *spins = (local, 0),
+        }
+        if let Some(deadline) = host.program.timeout()
+            && spins.1 >= SPINS_MAX
+        {
+            let what = format!("host {at}: deadline {deadline:?} is not after {local:?}");
+            self.fail("T1 a fired timer is armed again", now, what);
+        }
+    }
+
+    /// A host sends a datagram, its `sent`-th of this turn.
+    pub fn on_transmit(
+        &mut self,
+        at: usize,
+        host: &Host,
+        packet: &Packet,
+        broadcast: Ipv4Addr,
+        now: Micros,
+        sent: u32,
+    ) {
+        let Some(board) = host.program.board() else {
+            return;
+        };
+        if sent > SENT_A_TURN_MAX {
+            let what = format!("host {at} sent {sent} datagrams in one turn");
+            self.fail("S4 bounded queues", now, what);
+        }
+        let everybody = *packet.to.ip() == broadcast;
+        let limits = self.tracks[at].limit(packet, everybody, self.interval, now);
+        if let Some(what) = limits {
+            self.fail(
+                "S3 own traffic is limited",
+                now,
+                format!("host {at}: {what}"),
+            );
+        }
+        if let Some(what) = self.tracks[at].speak(board, packet, everybody) {
+            self.fail(
+                "S6 the woken listen first",
+                now,
+                format!("host {at}: {what}"),
+            );
+        }
+    }
+
+    /// After a turn: returns how the role changed, if it did.
+    pub fn after_turn(&mut self, at: usize, host: &Host, now: Micros) -> Option<String> {
+        let track = &mut self.tracks[at];
+        let office = host.program.office();
+        if let Some(board) = host.program.board() {
+            if board.epoch() != track.epoch {
+                track.epoch = board.epoch();
+                track.votes.clear();
+            }
+            let outranked = office
+                .filter(|_| track.office.is_none())
+                .and_then(|own| track.higher_than(own));
+            if let Some(higher) = outranked {
+                let what = format!("host {at} took office, but had heard {higher} in its epoch");
+                self.fail("S1 the master is the highest it heard", now, what);
+            }
+        }
+        let track = &mut self.tracks[at];
+        if office.is_some() && track.still_must_ask() {
+            let what = format!("host {at} is master again before it has asked");
+            self.fail("S6 the woken listen first", now, what);
+        }
+        let track = &mut self.tracks[at];
+        if office == track.office {
+            return None;
+        }
+        let was = core::mem::replace(&mut track.office, office);
+        match (was, office) {
+            (None, Some(rank)) => {
+                track.changes += 1;
+                Some(format!("is master ({rank})"))
+            }
+            (Some(_), None) => {
+                track.changes += 1;
+                Some("is slave".into())
+            }
+            (_, Some(rank)) => Some(format!("is still master ({rank})")),
+            (_, None) => None,
+        }
+    }
+}
+
+impl Track {
+    /// Remembers a sealed vote of the board's present epoch.
+    fn hear(&mut self, board: &Board, packet: &Packet) {
+        let Ok(Text::Vote(rank)) = wire::parse(packet.bytes()) else {
+            return;
+        };
+        let sealed = wire::trailer(packet.bytes())
+            .filter(|(_, tag)| wire::signed_part(packet.bytes()).map(wire::checksum) == Some(*tag));
+        let Some((trailer, _)) = sealed else {
+            // An old program at the same address: its vote stands instead.
+            return self.votes.retain(|vote| vote.0 != rank.address);
+        };
+        if board.epoch() != self.epoch {
+            self.epoch = board.epoch();
+            self.votes.clear();
+        }
+        let own = board.network().map(|network| network.address);
+        if trailer.epoch != self.epoch
+            || own == Some(rank.address)
+            || *packet.from.ip() != rank.address
+        {
+            return;
+        }
+        match self.votes.iter_mut().find(|vote| vote.0 == rank.address) {
+            Some(vote) => vote.1 = rank.vote,
+            None => self.votes.push((rank.address, rank.vote)),
+        }
+    }
+
+    fn higher_than(&self, own: Rank) -> Option<Rank> {
+        self.votes
+            .iter()
+            .map(|&(address, vote)| Rank { vote, address })
+            .find(|rank| *rank > own)
+    }
+
+    /// Says which of R8's limits this datagram breaks.
+    fn limit(
+        &mut self,
+        packet: &Packet,
+        everybody: bool,
+        interval: Micros,
+        now: Micros,
+    ) -> Option<String> {
+        match wire::parse(packet.bytes()) {
+            Ok(text @ (Text::Vote(_) | Text::Call)) if everybody => {
+                self.vote_broadcasts += u32::from(matches!(text, Text::Vote(_)));
+                let over = exceeds(&mut self.broadcasts, BROADCASTS_A_SECOND, SECOND_US, now);
+                over.then(|| format!("more than {BROADCASTS_A_SECOND} broadcasts in a second"))
+            }
+            Ok(Text::Vote(_)) => {
+                let over = exceeds(&mut self.unicasts, UNICASTS_A_SECOND, SECOND_US, now);
+                over.then(|| format!("more than {UNICASTS_A_SECOND} unicast votes in a second"))
+            }
+            Ok(Text::Claim(_)) if everybody && interval > 0 => {
+                // Ten intervals hold ten claims, and a few more when the
+                // office changed hands or somebody asked.
+                let over = exceeds(&mut self.claims, 40, interval * 10, now);
+                over.then(|| "more than 40 claims in ten intervals".into())
+            }
+            Ok(Text::Answer { .. }) if everybody => {
+                let port = packet.to.port();
+                self.answers.retain(|(_, at)| now - at < 49_000);
+                let again = self.answers.iter().any(|(other, _)| *other == port);
+                self.answers.push((port, now));
+                again.then(|| format!("two broadcast answers to port {port} within 50 ms"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Says what a woken board says too early.
+    fn speak(&mut self, board: &Board, packet: &Packet, everybody: bool) -> Option<String> {
+        let (questions, epoch) = self.must_ask?;
+        if board.epoch() != epoch {
+            self.must_ask = None;
+            return None;
+        }
+        match wire::parse(packet.bytes()) {
+            Ok(Text::Whois) if everybody => {
+                self.must_ask = (questions > 1).then_some((questions - 1, epoch));
+                None
+            }
+            Ok(Text::Claim(_) | Text::Answer { .. } | Text::Vote(_)) => Some(format!(
+                "says {} with {questions} questions unasked",
+                wire::text_of(packet.bytes()).escape_ascii()
+            )),
+            _ => None,
+        }
+    }
+
+    fn still_must_ask(&self) -> bool {
+        self.must_ask.is_some_and(|(_, epoch)| epoch == self.epoch)
+    }
+}
+
+/// Counts one more event; true if there were more than `max` within `span`.
+fn exceeds(times: &mut VecDeque<Micros>, max: usize, span: Micros, now: Micros) -> bool {
+    times.push_back(now);
+    if times.len() <= max {
+        return false;
+    }
+    let first = times.pop_front().unwrap_or(now);
+    now - first < span
+}

@@ -1,0 +1,25 @@
+//! The deterministic simulator of the election: the shipped core and codec,
+//! any number of boards and old programs, and a network that loses, doubles,
+//! delays, reorders and cuts. One thread and one seed tell the whole story.
+//!
+//! - `options`: what a seed stands for; `lan`, `host`, `program`: the parts
+//! - `world`: events in order; `story`: what happened, as text
+//! - `checks`: what must hold at every moment; `schedule`: faults, healing,
+//!   quiet, and what must hold then
+//! - `driver`: many schedules, the count, and how to see one again
+
+pub mod checks;
+pub mod client;
+pub mod driver;
+pub mod host;
+pub mod lan;
+pub mod naive;
+pub mod old;
+pub mod options;
+pub mod packet;
+pub mod program;
+pub mod queue;
+pub mod schedule;
+pub mod story;
+pub mod transcript;
+pub mod world;

@@ -1,0 +1,667 @@
+//! One schedule: faults, healing, quiet; and what must hold once it is quiet.
+
+use crate::checks::Violation;
+use crate::client;
+use crate::host::{Clock, State};
+use crate::old::{Counting, Old};
+use crate::options::{Addresses, Fault, Mode, Options, Weather, any_magnitude, one_in, pick};
+use crate::packet::Packet;
+use crate::program::Program;
+use crate::queue::Micros;
+use crate::story::Story;
+use crate::world::{Machine, PORT, World};
+use boardroom::election::wire::{self, Text, Trailer};
+use boardroom::election::{Answer, Board, Config, Epoch, Failover, Rank};
+use boardroom::rng::{Entropy, Seeded};
+use boardroom::time::Duration;
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+const MS: Micros = 1_000;
+/// A VOTE is decided after so long without loss (L3).
+const DECIDED: Micros = 300 * MS;
+/// A datagram that was held up has come by then, and each round has settled.
+const AFTERMATH: Micros = 1_700 * MS;
+
+/// All but the runner-up wait so long for it, and so does who has resigned.
+const STOOD_BACK: Micros = 800 * MS;
+
+/// A schedule that runs.
+pub struct Schedule {
+    /// The LAN and all on it.
+    pub world: World,
+    /// What the seed stands for.
+    pub options: Options,
+    rng: Seeded,
+}
+
+/// What came of a schedule.
+pub struct Outcome {
+    /// What went wrong, if anything did.
+    pub violation: Option<Violation>,
+    /// Datagrams delivered.
+    pub delivered: u64,
+    /// The story, if it was to be written.
+    pub story: Vec<String>,
+}
+
+/// Runs the schedule of `seed`.
+pub fn run(mode: Mode, seed: u64, story: bool) -> Outcome {
+    let mut schedule = Schedule::new(mode, seed);
+    if story {
+        schedule.world.story = Story::written();
+    }
+    schedule.boot();
+    schedule.faults();
+    schedule.healing();
+    match mode {
+        Mode::Plain => schedule.quiet_plain(),
+        Mode::Failover => schedule.quiet_failover(),
+    }
+    Outcome {
+        violation: schedule.world.checks.violation.take(),
+        delivered: schedule.world.delivered,
+        story: schedule.world.story.take(),
+    }
+}
+
+impl Schedule {
+    /// Draws the options of `seed`; nothing has happened yet.
+    pub fn new(mode: Mode, seed: u64) -> Self {
+        let salt = mode as u64 + 1;
+        let mut rng = Seeded::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (salt << 56));
+        let options = Options::draw(mode, &mut rng);
+        Self::with_options(options, rng)
+    }
+
+    /// A schedule with these options.
+    pub fn with_options(options: Options, mut rng: Seeded) -> Self {
+        let (broadcast, clients) = match options.addresses {
+            Addresses::Near => ([10, 0, 0, 255], [10, 0, 0, 1]),
+            Addresses::Far => ([10, 0, 255, 255], [10, 0, 255, 254]),
+        };
+        let machine = Machine {
+            latency: options.latency,
+            coarse_timers: options.coarse_timers,
+        };
+        let mut world = World::new(
+            rng.next_u64(),
+            options.storm,
+            machine,
+            broadcast.into(),
+            clients.into(),
+        );
+        if options.mode != Mode::Plain {
+            world.checks.interval = options.interval;
+            // A pause that cannot have brought a verdict need not be noticed.
+            world.checks.long_sleep = options.interval * 5 / 4
+                + patience(options.interval).micros() / 2
+                + u64::from(options.latency);
+        }
+        Self {
+            world,
+            options,
+            rng,
+        }
+    }
+
+    #[allow(clippy::needless_update)] // fields of modes to come
+    fn config(&self, at: usize) -> Config {
+        let failover = (self.options.mode != Mode::Plain).then(|| Failover {
+            interval: Duration::from_micros(self.options.interval),
+            patience: patience(self.options.interval),
+        });
+        Config {
+            name: format!("board-{at}"),
+            port: PORT,
+            strict: self.options.strict,
+            answer: if self.options.answer_broadcast {
+                Answer::Broadcast
+            } else {
+                Answer::Unicast
+            },
+            failover,
+            ..Config::default()
+        }
+    }
+
+    fn program(&self, at: usize) -> Program {
+        match at.checked_sub(self.options.boards) {
+            None => Program::Board(Box::new(Board::new(self.config(at)))),
+            Some(old) => Program::Old(Box::new(Old::new(
+                self.options.olds[old],
+                PORT,
+                self.world
+                    .hosts
+                    .get(at)
+                    .and_then(|host| host.address)
+                    .unwrap_or(Ipv4Addr::UNSPECIFIED),
+                self.world.broadcast,
+            ))),
+        }
+    }
+
+    /// Starts all boards and old programs, all at once or one after another.
+    pub fn boot(&mut self) {
+        let together = one_in(&mut self.rng, 2);
+        for at in 0..self.options.boards + self.options.olds.len() {
+            let address = self.free_address(at);
+            let ppm = i64::from(self.options.clock_ppm);
+            let ppm = i64::from(self.rng.below(2 * ppm as u32 + 1)) - ppm;
+            let uptime = any_magnitude(&mut self.rng, 1 << 42);
+            let program = match self.program(at) {
+                Program::Old(_) => Program::Old(Box::new(Old::new(
+                    self.options.olds[at - self.options.boards],
+                    PORT,
+                    address,
+                    self.world.broadcast,
+                ))),
+                program => program,
+            };
+            let seed = self.rng.next_u64();
+            self.world
+                .add(address, program, Clock::new(uptime, ppm), seed);
+            if !together {
+                let gap = any_magnitude(&mut self.rng, self.options.gap);
+                self.world.run_for(gap);
+            }
+        }
+    }
+
+    fn free_address(&mut self, at: usize) -> Ipv4Addr {
+        loop {
+            let address = match self.options.addresses {
+                Addresses::Near => Ipv4Addr::new(10, 0, 0, 2 + self.rng.below(250) as u8),
+                Addresses::Far => Ipv4Addr::from(0x0a00_0001 + self.rng.below(65_532)),
+            };
+            let taken = |host: &crate::host::Host| host.address == Some(address);
+            if address != self.world.clients.address && !self.world.hosts.iter().any(taken) {
+                return address;
+            }
+            debug_assert!(at < 200, "there are free addresses");
+        }
+    }
+
+    /// The phase of faults.
+    pub fn faults(&mut self) {
+        for _ in 0..self.options.steps {
+            let gap = any_magnitude(&mut self.rng, self.options.gap);
+            self.world.run_for(gap);
+            if self.world.checks.violation.is_some() {
+                return;
+            }
+            let fault = *pick(&mut self.rng, &self.options.faults);
+            self.inflict(fault);
+        }
+        let gap = any_magnitude(&mut self.rng, self.options.gap);
+        self.world.run_for(gap);
+    }
+
+    fn inflict(&mut self, fault: Fault) {
+        let at = self.rng.below(self.world.hosts.len() as u32) as usize;
+        match fault {
+            Fault::Vote => self.ask(b"VOTE"),
+            Fault::Whois => self.ask(b"WHOIS"),
+            Fault::Crash => self.world.kill(at, false),
+            Fault::PowerOff => self.world.kill(at, true),
+            Fault::Restart => self.restart(at),
+            Fault::Pause => {
+                let span = any_magnitude(&mut self.rng, 4_000_000);
+                self.world.stop(at, span);
+            }
+            Fault::PartitionTwoWays | Fault::PartitionOneWay => {
+                let group = u128::from(self.rng.next_u64()) | u128::from(self.rng.next_u64()) << 64;
+                self.world
+                    .lan
+                    .partition(group, fault == Fault::PartitionOneWay);
+            }
+            Fault::CutOneLink => {
+                let to = self.rng.below(self.world.hosts.len() as u32) as usize;
+                self.world.lan.cut(at, to);
+            }
+            Fault::Heal => self.world.lan.heal(),
+            Fault::NewAddress => self.move_host(at),
+            Fault::LoseAddress => self.world.set_address(at, None),
+            Fault::Junk => self.junk(at),
+            Fault::Storm => self.storm(),
+            Fault::Resign => self.world.resign(at),
+            Fault::Forge => self.forge(at),
+        }
+    }
+
+    /// A client's question in one of its forms, to all or to one.
+    fn ask(&mut self, word: &[u8]) {
+        let mut bytes = word.to_vec();
+        match self.rng.below(3) {
+            0 => {}
+            1 => bytes.push(b'\n'),
+            _ => bytes.resize(40, 0),
+        }
+        let from = if one_in(&mut self.rng, 2) {
+            SocketAddrV4::new(self.world.clients.address, PORT)
+        } else {
+            self.world.clients.ask(self.world.now)
+        };
+        let to = match self.rng.below(6) {
+            0 => SocketAddrV4::new(Ipv4Addr::BROADCAST, PORT),
+            1 => {
+                let at = self.rng.below(self.world.hosts.len() as u32) as usize;
+                let address = self.world.hosts[at].address;
+                address.map_or(self.world.everybody(), |address| {
+                    SocketAddrV4::new(address, PORT)
+                })
+            }
+            _ => self.world.everybody(),
+        };
+        self.world.client_sends(from, to, &bytes);
+    }
+
+    fn restart(&mut self, at: usize) {
+        if self.world.hosts[at].state == State::Stopped {
+            return;
+        }
+        if self.world.hosts[at].address.is_none() {
+            self.world.hosts[at].address = Some(self.free_address(at));
+        }
+        let program = self.program(at);
+        self.world.start(at, program);
+    }
+
+    fn move_host(&mut self, at: usize) {
+        if at < self.options.boards {
+            let address = self.free_address(at);
+            self.world.set_address(at, Some(address));
+        }
+    }
+
+    fn junk(&mut self, at: usize) {
+        let mut bytes = match self.rng.below(4) {
+            0 => b"# 10.0.0.7 ".to_vec(),
+            1 => wire::build(
+                Text::Claim(Rank {
+                    vote: 7,
+                    address: Ipv4Addr::new(10, 0, 0, 7),
+                }),
+                false,
+            )
+            .to_vec(),
+            2 => {
+                let len = self.rng.below(60);
+                (0..len).map(|_| self.rng.next_u32() as u8).collect()
+            }
+            _ => b"I LOST, 10.0.0.3".to_vec(),
+        };
+        if !bytes.is_empty() && one_in(&mut self.rng, 2) {
+            let place = self.rng.below(bytes.len() as u32) as usize;
+            bytes[place] = self.rng.next_u32() as u8;
+        }
+        let Some(address) = self.world.hosts[at].address else {
+            return;
+        };
+        let from = SocketAddrV4::new(self.world.clients.address, PORT);
+        let to = if one_in(&mut self.rng, 2) {
+            self.world.everybody()
+        } else {
+            SocketAddrV4::new(address, PORT)
+        };
+        self.world.client_sends(from, to, &bytes);
+    }
+
+    fn storm(&mut self) {
+        for _ in 0..10 + self.rng.below(60) {
+            let whois = one_in(&mut self.rng, 4);
+            self.ask(if whois { b"WHOIS" } else { b"VOTE" });
+            let gap = u64::from(self.rng.below(2_000));
+            self.world.run_for(gap);
+        }
+    }
+
+    /// Somebody without a key writes a vote or a claim of his own.
+    fn forge(&mut self, at: usize) {
+        let rank = Rank {
+            vote: self.rng.one_to_ten(),
+            address: if one_in(&mut self.rng, 3) {
+                self.world.hosts[at].address.unwrap_or(Ipv4Addr::LOCALHOST)
+            } else {
+                self.free_address(at)
+            },
+        };
+        let ahead = any_magnitude(&mut self.rng, 1 << 20) as u32;
+        let trailer = Trailer {
+            flags: self.rng.next_u32() as u8 & 0x3f,
+            epoch: Epoch(ahead),
+            word: self.rng.next_u32(),
+            about: None,
+        };
+        let text = if one_in(&mut self.rng, 4) && self.options.mode != Mode::Plain {
+            Text::Claim(rank)
+        } else {
+            Text::Vote(rank)
+        };
+        let bytes = wire::build_with_trailer(text, trailer, wire::checksum);
+        let from = SocketAddrV4::new(rank.address, PORT);
+        let packet = Packet::new(from, self.world.everybody(), &bytes);
+        let sender = self.world.clients_at();
+        self.world.send(sender, packet);
+    }
+
+    /// Faults end: every host runs, has an address and is heard.
+    pub fn healing(&mut self) {
+        self.world.lan.heal();
+        self.world.lan.weather = self.options.calm;
+        for at in 0..self.world.hosts.len() {
+            self.world.resume(at);
+            match self.world.hosts[at].state {
+                State::Dead | State::Off => self.restart(at),
+                _ if self.world.hosts[at].address.is_none() => self.move_anyhow(at),
+                _ => {}
+            }
+        }
+        // What was held up on the way still comes.
+        self.world.run_for(
+            u64::from(self.options.storm.late_by) + 2 * u64::from(self.options.storm.spread),
+        );
+    }
+
+    fn move_anyhow(&mut self, at: usize) {
+        let address = self.free_address(at);
+        if at < self.options.boards {
+            self.world.set_address(at, Some(address));
+        } else {
+            self.restart(at);
+        }
+    }
+
+    fn quiet_plain(&mut self) {
+        self.world.run_for(AFTERMATH);
+        self.heals_by_asking();
+        self.election("L3 one master after VOTE");
+        self.answered_once();
+        self.counted_election();
+        let at = self.rng.below(self.options.boards as u32) as usize;
+        self.restart(at);
+        let gap = any_magnitude(&mut self.rng, 200 * MS);
+        self.world.run_for(gap);
+        self.counted_election();
+        self.two_votes();
+        self.answered_once();
+    }
+
+    fn fail(&mut self, property: &'static str, what: String) {
+        let now = self.world.now;
+        self.world.checks.fail(property, now, what);
+    }
+
+    const fn is_over(&self) -> bool {
+        self.world.checks.violation.is_some()
+    }
+
+    /// R6: after one WHOIS that was answered by two, no more than one answers.
+    fn heals_by_asking(&mut self) {
+        // Who believes a forged or flipped vote misses nothing, and asks nobody.
+        let deceived = self.options.storm.flip > 0 || self.options.faults.contains(&Fault::Forge);
+        if self.is_over() || !self.options.olds.is_empty() || deceived {
+            return;
+        }
+        self.world.whois();
+        self.world.run_for(500 * MS);
+        let masters = self.masters();
+        if masters.len() > 1 && self.have_met(&masters) {
+            let what = format!("masters after a WHOIS: {}", list(&masters));
+            self.fail("H1 a question heals two masters", what);
+        }
+    }
+
+    /// Whether each master has at some time heard of every higher one: who has
+    /// never heard of another board cannot ask it.
+    fn have_met(&self, masters: &[Rank]) -> bool {
+        let boards = self
+            .world
+            .hosts
+            .iter()
+            .filter_map(|host| host.program.board());
+        boards.filter(|board| board.in_office()).all(|board| {
+            let own = board.own_rank();
+            masters
+                .iter()
+                .filter(|other| own < Some(**other))
+                .all(|other| {
+                    board
+                        .boards()
+                        .any(|(peer, _)| peer.address == other.address)
+                })
+        })
+    }
+
+    /// The ranks of all who believe to be the master.
+    pub fn masters(&self) -> Vec<Rank> {
+        self.world
+            .hosts
+            .iter()
+            .filter(|host| host.is_up())
+            .filter_map(|host| host.program.office())
+            .collect()
+    }
+
+    /// The highest present vote of all boards and old programs.
+    fn highest(&self) -> Option<Rank> {
+        let rank = |host: &crate::host::Host| match &host.program {
+            Program::Board(board) => Some(Rank {
+                vote: board.vote()?,
+                address: host.address?,
+            }),
+            Program::Old(old) => old.rank(),
+            Program::Naive(_) => None,
+        };
+        self.world.hosts.iter().filter_map(rank).max()
+    }
+
+    /// Pairs of old programs go wrong by themselves, and one that counts only
+    /// the last vote may be misled by any two boards.
+    fn is_decidable(&self) -> bool {
+        match self.options.olds.as_slice() {
+            [] => true,
+            [old] => old.counting == Counting::Sticky,
+            _ => false,
+        }
+    }
+
+    /// S2, L3: a VOTE on a quiet LAN makes the highest rank the one master.
+    fn election(&mut self, property: &'static str) {
+        if self.is_over() {
+            return;
+        }
+        self.world.call_vote();
+        self.world.run_for(DECIDED);
+        self.one_highest_master(property);
+    }
+
+    fn one_highest_master(&mut self, property: &'static str) {
+        if self.is_over() || !self.is_decidable() {
+            return;
+        }
+        let (masters, highest) = (self.masters(), self.highest());
+        if masters.len() != 1 {
+            let what = format!("{} masters: {}", masters.len(), list(&masters));
+            self.fail(property, what);
+        } else if masters.first().copied() != highest {
+            let what = format!("master is {}, highest is {highest:?}", list(&masters));
+            self.fail("S2 the highest rank is master", what);
+        }
+    }
+
+    /// R2: without loss a VOTE costs each board one vote.
+    fn counted_election(&mut self) {
+        if self.is_over() {
+            return;
+        }
+        let before = self.world.checks.vote_broadcasts();
+        self.election("S2 exactly one master");
+        let after = self.world.checks.vote_broadcasts();
+        // A flipped bit or a forged vote may have been taken for an old
+        // program's: it is repeated to for three rounds.
+        let ghosts = self.options.storm.flip > 0
+            || self.options.faults.contains(&Fault::Forge)
+            || self.options.faults.contains(&Fault::Junk);
+        let costs: Vec<u32> = after.iter().zip(&before).map(|(a, b)| a - b).collect();
+        if self.options.olds.is_empty() && !ghosts && costs.iter().any(|&cost| cost != 1) {
+            let what = format!("votes broadcast by each board: {costs:?}");
+            self.fail("R2 one vote a board a VOTE", what);
+        }
+    }
+
+    /// Two VOTEs shortly after one another end like one.
+    fn two_votes(&mut self) {
+        // A vote of 0 is none: that an old program drew it for the second VOTE
+        // in place of a valid number cannot be known.
+        if self.is_over() || self.options.olds.iter().any(|old| old.zero_based) {
+            return;
+        }
+        self.world.call_vote();
+        let gap = any_magnitude(&mut self.rng, 400 * MS);
+        self.world.run_for(gap);
+        self.election("L3 one master after two VOTEs");
+    }
+
+    /// L4: a WHOIS gets exactly one answer.
+    fn answered_once(&mut self) {
+        if self.is_over() || !self.is_decidable() {
+            return;
+        }
+        let newline_matters = !self.options.olds.is_empty();
+        let question = self.world.whois();
+        self.world.run_for(50 * MS);
+        let answers: Vec<Ipv4Addr> = self.world.clients.answers(question).collect();
+        let masters = self.masters();
+        if answers.len() != 1
+            || masters
+                .iter()
+                .all(|master| answers.first() != Some(&master.address))
+        {
+            let what = format!(
+                "answers {answers:?}, masters {} (old programs: {newline_matters})",
+                list(&masters)
+            );
+            self.fail("L4 a WHOIS has one answer", what);
+        }
+        debug_assert!(question.port() >= client::FIRST_PORT);
+    }
+}
+
+impl Schedule {
+    fn quiet_failover(&mut self) {
+        // Who is next in rank may have changed with the faults, and who has
+        // just resigned stands back for half a second.
+        let bound = 3 * self.options.interval + 300 * MS + STOOD_BACK;
+        self.world.run_for(bound);
+        self.one_known_master("L1 one master after the faults");
+        self.nothing_changes();
+        self.master_goes();
+        self.nothing_changes();
+    }
+
+    /// L1's bound. The runner-up acts at once; where it is gone too, or nobody
+    /// knows to be it, the others leave it half a second.
+    fn take_over_bound(&self) -> Micros {
+        let runner_up = |board: &Board| {
+            let own = board.own_rank();
+            let above = |rank: &Rank| own < Some(*rank) && board.master() != Some(*rank);
+            !board.votes().iter().any(|ballot| above(&ballot.rank))
+        };
+        let up = || self.world.hosts.iter().filter(|host| host.is_up());
+        let alone = up().count() < 2;
+        let mut slaves = up()
+            .filter_map(|host| host.program.board())
+            .filter(|board| !board.in_office());
+        let patience = if slaves.any(runner_up) && !alone {
+            0
+        } else {
+            STOOD_BACK
+        };
+        3 * self.options.interval + 300 * MS + patience
+    }
+
+    /// L1: exactly one board is master, and all boards know it.
+    fn one_known_master(&mut self, property: &'static str) {
+        if self.is_over() || !self.options.olds.is_empty() {
+            return;
+        }
+        let masters = self.masters();
+        let Some(master) = masters.first().filter(|_| masters.len() == 1) else {
+            let what = format!("{} masters: {}", masters.len(), list(&masters));
+            return self.fail(property, what);
+        };
+        let address = master.address;
+        let others: Vec<String> = self
+            .world
+            .hosts
+            .iter()
+            .filter(|host| host.is_up())
+            .filter_map(|host| host.program.board())
+            .map(|board| board.master().map(|rank| rank.address))
+            .filter(|known| *known != Some(address))
+            .map(|known| format!("{known:?}"))
+            .collect();
+        if !others.is_empty() {
+            let what = format!("{address} is master, but boards know {}", others.join(", "));
+            self.fail(property, what);
+        }
+    }
+
+    /// L2: on a quiet network the master stays.
+    fn nothing_changes(&mut self) {
+        if self.is_over() || !self.options.olds.is_empty() {
+            return;
+        }
+        let before = self.world.checks.changes();
+        self.world.run_for(self.options.interval * 6);
+        let changes = self.world.checks.changes() - before;
+        if changes > 0 {
+            let what = format!("{changes} changes of role on a quiet network");
+            self.fail("L2 a quiet network keeps its master", what);
+        }
+    }
+
+    /// The master dies, sleeps or resigns: another takes over in time.
+    fn master_goes(&mut self) {
+        if self.is_over() || !self.options.olds.is_empty() {
+            return;
+        }
+        let in_office = |host: &crate::host::Host| host.is_up() && host.program.office().is_some();
+        let Some(at) = self.world.hosts.iter().position(in_office) else {
+            return;
+        };
+        match self.rng.below(4) {
+            0 => self.world.kill(at, false),
+            1 => self.world.kill(at, true),
+            2 => self.world.resign(at),
+            _ => {
+                let span = any_magnitude(&mut self.rng, self.options.interval * 4);
+                self.world.stop(at, span);
+                self.world.run_for(span);
+            }
+        }
+        if self.world.hosts.iter().any(crate::host::Host::is_up) {
+            let bound = self.take_over_bound();
+            self.world.run_for(bound);
+            self.one_known_master("L1 one master after the master went");
+        }
+    }
+}
+
+/// The patience that `serve` takes when none is told: half an interval, and
+/// 50 ms at least.
+pub fn patience(interval: Micros) -> Duration {
+    Duration::from_micros((interval / 2).max(50 * MS))
+}
+
+/// The weather of the quiet phase, for those who run a phase of their own.
+pub const QUIET: Weather = Weather::CLEAR;
+
+fn list(ranks: &[Rank]) -> String {
+    let ranks: Vec<String> = ranks.iter().map(ToString::to_string).collect();
+    if ranks.is_empty() {
+        "none".into()
+    } else {
+        ranks.join(", ")
+    }
+}

@@ -1,0 +1,567 @@
+//! The cluster and its network in one thread and one order of events.
+
+use crate::checks::Checks;
+use crate::client::Clients;
+use crate::host::{BUFFER_MAX, Clock, Host, State};
+use crate::lan::Lan;
+use crate::options::Weather;
+use crate::packet::{Packet, Shown};
+use crate::program::Program;
+use crate::queue::{Event, Micros, Queue};
+use crate::story::Story;
+use boardroom::election::Network;
+use boardroom::rng::{Entropy, Seeded};
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+/// The election's port in every simulation.
+pub const PORT: u16 = 2000;
+
+/// A host hears its own broadcast after so many microseconds.
+const LOOPBACK_US: Micros = 5;
+/// The loop brings its timers after so many turns of input in a row.
+const BUSY_TURNS_MAX: u32 = 64;
+
+/// What is the same for all hosts of a schedule.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    /// A turn begins up to so many microseconds late.
+    pub latency: u32,
+    /// Whether timers fire on whole milliseconds only.
+    pub coarse_timers: bool,
+}
+
+/// Everything there is.
+pub struct World {
+    /// The present.
+    pub now: Micros,
+    /// The hosts, in the order they were added.
+    pub hosts: Vec<Host>,
+    /// The links between them; the clients' host is the last.
+    pub lan: Lan,
+    /// The directed broadcast address.
+    pub broadcast: Ipv4Addr,
+    /// Who asks.
+    pub clients: Clients,
+    /// Who watches.
+    pub checks: Checks,
+    /// What happened.
+    pub story: Story,
+    /// Random numbers of the network.
+    pub rng: Seeded,
+    /// Datagrams delivered so far.
+    pub delivered: u64,
+    machine: Machine,
+    queue: Queue,
+    packets: Vec<Packet>,
+}
+
+impl World {
+    /// An empty LAN whose directed broadcast address is `broadcast`; the
+    /// clients live at `clients`.
+    pub fn new(
+        seed: u64,
+        weather: Weather,
+        machine: Machine,
+        broadcast: Ipv4Addr,
+        clients: Ipv4Addr,
+    ) -> Self {
+        Self {
+            now: 0,
+            hosts: Vec::new(),
+            lan: Lan::new(weather),
+            broadcast,
+            clients: Clients::new(clients),
+            checks: Checks::default(),
+            story: Story::default(),
+            rng: Seeded::new(seed),
+            delivered: 0,
+            machine,
+            queue: Queue::default(),
+            packets: Vec::new(),
+        }
+    }
+
+    /// Adds a host whose process starts now.
+    pub fn add(&mut self, address: Ipv4Addr, program: Program, clock: Clock, seed: u64) -> usize {
+        let at = self.hosts.len();
+        self.hosts.push(Host::new(address, program, clock, seed));
+        self.checks.add_host();
+        self.tell_network(at);
+        at
+    }
+
+    /// The index of the clients' host on the LAN.
+    pub fn clients_at(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// Lets everything happen up to and including `until`.
+    pub fn run_until(&mut self, until: Micros) {
+        while let Some((at, event)) = self.queue.pop(until) {
+            self.now = at;
+            match event {
+                Event::Arrival { host, packet } => self.arrive(usize::from(host), packet),
+                Event::Refusal { host, packet } => self.bring_refusal(usize::from(host), packet),
+                Event::Turn { host } => {
+                    let host = usize::from(host);
+                    if self.hosts[host].next_turn == Some(at) {
+                        self.hosts[host].next_turn = None;
+                        self.run(host);
+                    }
+                }
+                Event::Resume { host, life } => {
+                    if self.hosts[usize::from(host)].life == life {
+                        self.resume(usize::from(host));
+                    }
+                }
+            }
+            if self.checks.violation.is_some() {
+                return;
+            }
+        }
+        self.now = until;
+    }
+
+    /// Lets `span` microseconds pass.
+    pub fn run_for(&mut self, span: Micros) {
+        self.run_until(self.now + span);
+    }
+
+    /// A client sends `bytes` from `from` to `to`.
+    pub fn client_sends(&mut self, from: SocketAddrV4, to: SocketAddrV4, bytes: &[u8]) {
+        self.send(self.clients_at(), Packet::new(from, to, bytes));
+    }
+
+    /// A client broadcasts WHOIS from a port of its own, which is returned.
+    pub fn whois(&mut self) -> SocketAddrV4 {
+        let from = self.clients.ask(self.now);
+        self.client_sends(from, self.everybody(), b"WHOIS\n");
+        from
+    }
+
+    /// A client broadcasts VOTE from the election port.
+    pub fn call_vote(&mut self) {
+        let from = SocketAddrV4::new(self.clients.address, PORT);
+        self.client_sends(from, self.everybody(), b"VOTE\n");
+    }
+
+    /// The broadcast address at the election's port.
+    pub const fn everybody(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.broadcast, PORT)
+    }
+
+    /// The process dies; with `off` the whole machine goes.
+    pub fn kill(&mut self, at: usize, off: bool) {
+        let host = &mut self.hosts[at];
+        host.state = if off { State::Off } else { State::Dead };
+        host.life += 1;
+        host.next_turn = None;
+        host.close_sockets();
+        self.checks.forget(at);
+        let how = if off { "is switched off" } else { "is killed" };
+        self.note(at, format_args!("{how}"));
+    }
+
+    /// The process starts anew as `program`, at the host's present address.
+    pub fn start(&mut self, at: usize, program: Program) {
+        let host = &mut self.hosts[at];
+        host.state = State::Running;
+        host.moved = false;
+        host.draws.told.clear();
+        host.life += 1;
+        host.program = program;
+        host.close_sockets();
+        self.checks.forget(at);
+        self.note(at, format_args!("starts"));
+        self.tell_network(at);
+    }
+
+    /// The process is stopped for `span` microseconds.
+    pub fn stop(&mut self, at: usize, span: Micros) {
+        let host = &mut self.hosts[at];
+        if host.state != State::Running {
+            return;
+        }
+        host.state = State::Stopped;
+        host.stopped_at = self.now;
+        host.next_turn = None;
+        let life = host.life;
+        let host = at as u16;
+        self.note(at, format_args!("is stopped for {span} us"));
+        self.queue
+            .push(self.now + span, Event::Resume { host, life });
+    }
+
+    /// A stopped process goes on.
+    pub fn resume(&mut self, at: usize) {
+        if self.hosts[at].state != State::Stopped {
+            return;
+        }
+        self.hosts[at].state = State::Running;
+        let slept = self.now - self.hosts[at].stopped_at;
+        self.note(at, format_args!("goes on"));
+        self.checks.resumed(&self.hosts[at], at, slept);
+        if core::mem::take(&mut self.hosts[at].moved) {
+            self.tell_network(at);
+        }
+        self.want_turn(at, self.now);
+    }
+
+    /// The host's address becomes `address`, or is lost.
+    pub fn set_address(&mut self, at: usize, address: Option<Ipv4Addr>) {
+        match address {
+            Some(address) => self.note(at, format_args!("moves to {address}")),
+            None => self.note(at, format_args!("loses its address")),
+        }
+        self.hosts[at].address = address;
+        if let Program::Old(_) = self.hosts[at].program {
+            return;
+        }
+        self.hosts[at].close_sockets();
+        self.tell_network(at);
+    }
+
+    /// The master is told to hand over.
+    pub fn resign(&mut self, at: usize) {
+        if !self.hosts[at].is_up() {
+            return;
+        }
+        self.note(at, format_args!("is told to resign"));
+        let host = &mut self.hosts[at];
+        let now = host.clock.shows(self.now);
+        if let Program::Board(board) = &mut host.program {
+            board.handle_wakeup(now);
+            board.handle_resign(now);
+        }
+        self.after_turn(at);
+    }
+
+    /// Sends a datagram from the host at `from` (or from the clients' host).
+    pub fn send(&mut self, from: usize, packet: Packet) {
+        if self.story.is_written() {
+            let to = *packet.to.ip();
+            let to = if to == self.broadcast || to.is_broadcast() {
+                "all".into()
+            } else {
+                self.name_of(to)
+            };
+            let port = packet.to.port();
+            let port = if port == PORT {
+                String::new()
+            } else {
+                format!(":{port}")
+            };
+            let sender = self.name_at(from);
+            self.story.tell(
+                self.now,
+                format_args!("{sender} -> {to}{port}: {}", Shown(packet.bytes())),
+            );
+        }
+        let id = self.keep(packet);
+        let to = *packet.to.ip();
+        if to == self.broadcast || to.is_broadcast() {
+            self.broadcast(from, id, packet);
+        } else if to == self.clients.address {
+            self.carry(from, self.clients_at(), id);
+        } else if let Some(host) = self.hosts.iter().position(|host| host.address == Some(to)) {
+            self.carry(from, host, id);
+        }
+    }
+
+    fn broadcast(&mut self, from: usize, id: u32, packet: Packet) {
+        let lost = self.lan.loses_at_sender(&mut self.rng);
+        if packet.to.port() == PORT {
+            if from < self.hosts.len() {
+                let host = from as u16;
+                self.queue
+                    .push(self.now + LOOPBACK_US, Event::Arrival { host, packet: id });
+            }
+            for to in 0..self.hosts.len() {
+                if to != from && !lost {
+                    self.carry(from, to, id);
+                }
+            }
+        } else if !lost && self.clients.listens(packet.to.port()) {
+            self.carry(from, self.clients_at(), id);
+        }
+    }
+
+    fn carry(&mut self, from: usize, to: usize, id: u32) {
+        let fate = self.lan.fate(from, to, self.now, &mut self.rng);
+        let Some(delay) = fate.delay else {
+            if self.story.is_written() {
+                let (from, to) = (self.name_at(from), self.name_at(to));
+                self.story
+                    .tell(self.now, format_args!("  lost between {from} and {to}"));
+            }
+            return;
+        };
+        if self.lan.held.contains(&(from as u16, to as u16)) {
+            self.lan.kept.push((from as u16, to as u16, id));
+            let (from, to) = (self.name_at(from), self.name_at(to));
+            self.story
+                .tell(self.now, format_args!("  held between {from} and {to}"));
+            return;
+        }
+        let packet = match fate.flip {
+            Some(bit) => self.keep(self.packets[id as usize].flipped(bit)),
+            None => id,
+        };
+        let host = to as u16;
+        self.queue
+            .push(self.now + delay, Event::Arrival { host, packet });
+        if let Some(later) = fate.copy {
+            self.queue
+                .push(self.now + later, Event::Arrival { host, packet });
+        }
+    }
+
+    fn keep(&mut self, packet: Packet) -> u32 {
+        self.packets.push(packet);
+        self.packets.len() as u32 - 1
+    }
+
+    fn arrive(&mut self, at: usize, id: u32) {
+        let packet = self.packets[id as usize];
+        if at == self.hosts.len() {
+            self.clients.heard.push((self.now, packet));
+            return;
+        }
+        let host = &mut self.hosts[at];
+        let own = Some(*packet.to.ip()) == host.address;
+        match host.state {
+            State::Off => {}
+            State::Dead if own => self.refuse(at, id),
+            State::Dead => {}
+            State::Running | State::Stopped => {
+                let everybody = *packet.to.ip() == self.broadcast || packet.to.ip().is_broadcast();
+                let buffer = &mut host.buffers[usize::from(everybody)];
+                if !(own || everybody && host.address.is_some()) || buffer.len() >= BUFFER_MAX {
+                    return;
+                }
+                buffer.push_back((self.now, id));
+                if host.state == State::Running {
+                    self.wake(at);
+                }
+            }
+        }
+    }
+
+    /// The dead process's kernel sends news of its closed port.
+    fn refuse(&mut self, at: usize, id: u32) {
+        let sender = *self.packets[id as usize].from.ip();
+        let Some(to) = self
+            .hosts
+            .iter()
+            .position(|host| host.address == Some(sender))
+        else {
+            return;
+        };
+        if let Some(delay) = self.lan.fate(at, to, self.now, &mut self.rng).delay {
+            let host = to as u16;
+            self.queue
+                .push(self.now + delay, Event::Refusal { host, packet: id });
+        }
+    }
+
+    fn bring_refusal(&mut self, at: usize, id: u32) {
+        let host = &mut self.hosts[at];
+        let still_own = host.address == Some(*self.packets[id as usize].from.ip());
+        let open = matches!(host.state, State::Running | State::Stopped);
+        if still_own && open && host.refusals.len() < BUFFER_MAX {
+            host.refusals.push_back(id);
+            if host.state == State::Running {
+                self.wake(at);
+            }
+        }
+    }
+
+    /// Input has come: the loop's poll returns, at once or a little later.
+    fn wake(&mut self, at: usize) {
+        if self.machine.latency == 0 {
+            self.run(at);
+        } else {
+            let late = u64::from(self.rng.below(self.machine.latency));
+            self.want_turn(at, self.now + late);
+        }
+    }
+
+    fn want_turn(&mut self, at: usize, when: Micros) {
+        let host = &mut self.hosts[at];
+        if host.next_turn.is_none_or(|next| next > when) {
+            host.next_turn = Some(when);
+            let host = at as u16;
+            self.queue.push(when, Event::Turn { host });
+        }
+    }
+
+    /// Turns of the loop until there is nothing to do now.
+    fn run(&mut self, at: usize) {
+        loop {
+            let host = &mut self.hosts[at];
+            if host.state != State::Running {
+                return;
+            }
+            let now = host.clock.shows(self.now);
+            let due = host
+                .program
+                .timeout()
+                .is_some_and(|deadline| deadline <= now);
+            if !due && !host.has_input() {
+                break;
+            }
+            self.turn(at);
+            if self.checks.violation.is_some() {
+                return;
+            }
+        }
+        self.schedule_timer(at);
+    }
+
+    /// One turn: input, then the timer if the input is drained, then output.
+    fn turn(&mut self, at: usize) {
+        let host = &mut self.hosts[at];
+        let now = host.clock.shows(self.now);
+        host.program.wakeup(now);
+        let mut brought = false;
+        for socket in 0..2 {
+            let Some((_, id)) = host.buffers[socket].pop_front() else {
+                continue;
+            };
+            brought = true;
+            self.delivered += 1;
+            let packet = self.packets[id as usize];
+            self.checks.before_datagram(at, host, &packet);
+            host.program
+                .datagram(now, packet.from, packet.bytes(), &mut host.draws);
+            self.checks.after_datagram(at, host, &packet, self.now);
+        }
+        if let Some(id) = host.refusals.pop_front() {
+            brought = true;
+            let to = self.packets[id as usize].to;
+            host.program.refused(now, to, &mut host.draws);
+        }
+        host.busy_turns = if brought { host.busy_turns + 1 } else { 0 };
+        let drained = !host.has_input();
+        let due = host
+            .program
+            .timeout()
+            .is_some_and(|deadline| deadline <= now);
+        if due && (drained || host.busy_turns >= BUSY_TURNS_MAX) {
+            host.busy_turns = 0;
+            host.program.handle_timeout(now, &mut host.draws);
+            self.checks.after_timeout(at, host, now, self.now);
+        }
+        self.after_turn(at);
+    }
+
+    /// Output, news and the checkers, after anything has been done to a host.
+    fn after_turn(&mut self, at: usize) {
+        let mut sent = 0;
+        while let Some(packet) = {
+            let host = &mut self.hosts[at];
+            let own = host.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+            host.program.transmit(SocketAddrV4::new(own, PORT))
+        } {
+            sent += 1;
+            self.checks
+                .on_transmit(at, &self.hosts[at], &packet, self.broadcast, self.now, sent);
+            if self.hosts[at].address.is_some() {
+                self.send(at, packet);
+            }
+        }
+        self.take_notices(at);
+        let changed = self.checks.after_turn(at, &self.hosts[at], self.now);
+        if let Some(change) = changed {
+            self.note(at, format_args!("{change}"));
+        }
+        self.schedule_timer(at);
+    }
+
+    fn take_notices(&mut self, at: usize) {
+        let Program::Board(board) = &mut self.hosts[at].program else {
+            return;
+        };
+        let mut lines = Vec::new();
+        while let Some(notice) = board.poll_notice() {
+            if self.story.is_written() {
+                lines.push(notice.to_string());
+            }
+        }
+        for line in lines {
+            self.note(at, format_args!("log: {line}"));
+        }
+    }
+
+    fn schedule_timer(&mut self, at: usize) {
+        let host = &self.hosts[at];
+        if host.state != State::Running {
+            return;
+        }
+        let Some(deadline) = host.program.timeout() else {
+            return;
+        };
+        let mut when = host.clock.when(deadline).max(self.now);
+        if self.machine.coarse_timers {
+            when = self.now + (when - self.now).next_multiple_of(1_000);
+        }
+        if self.machine.latency > 0 && host.next_turn.is_none_or(|next| next > when) {
+            when += u64::from(self.rng.below(self.machine.latency));
+        }
+        self.want_turn(at, when);
+    }
+
+    /// Tells the process which address its host has.
+    fn tell_network(&mut self, at: usize) {
+        let broadcast = self.broadcast;
+        let host = &mut self.hosts[at];
+        if host.state != State::Running {
+            host.moved = true;
+            return;
+        }
+        let now = host.clock.shows(self.now);
+        let network = host.address.map(|address| Network { address, broadcast });
+        host.program.wakeup(now);
+        host.program.network(now, network);
+        self.after_turn(at);
+    }
+
+    /// Adds a line about a host to the story.
+    pub fn note(&mut self, at: usize, what: core::fmt::Arguments<'_>) {
+        if self.story.is_written() {
+            let name = self.name_at(at);
+            self.story.tell(self.now, format_args!("{name} {what}"));
+        }
+    }
+
+    fn name_at(&self, at: usize) -> String {
+        match self.hosts.get(at) {
+            Some(host) => host
+                .address
+                .map_or_else(|| format!("host {at}"), |address| address.to_string()),
+            None => "client".into(),
+        }
+    }
+
+    fn name_of(&self, address: Ipv4Addr) -> String {
+        if address == self.clients.address {
+            "client".into()
+        } else {
+            address.to_string()
+        }
+    }
+
+    /// What the link held is sent on, in the order it came.
+    pub fn release(&mut self, from: usize, to: usize) {
+        let link = (from as u16, to as u16);
+        self.lan.held.retain(|held| *held != link);
+        let (out, kept) = core::mem::take(&mut self.lan.kept)
+            .into_iter()
+            .partition(|&(a, b, _)| (a, b) == link);
+        self.lan.kept = kept;
+        let out: Vec<(u16, u16, u32)> = out;
+        for (_, host, packet) in out {
+            self.queue.push(self.now, Event::Arrival { host, packet });
+        }
+    }
+}
