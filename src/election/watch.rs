@@ -144,6 +144,24 @@ impl Board {
         self.lookout.claimed.is_some()
     }
 
+    /// Whether claims may lie in their socket until the next timeout: a slave
+    /// that watches over a living master of ours need not wake for each. They
+    /// are to be handed in, with the time at which they came, before anything
+    /// else.
+    pub fn can_claims_wait(&self) -> bool {
+        self.config.failover.is_some()
+            && self.role == Role::Slave
+            && !self.round.open
+            && !self.pause.active
+            && !self.lookout.resigned
+            && self.lookout.question.is_none()
+            && self.timers.due(Timer::Watch).is_some()
+            && self
+                .lookout
+                .subject
+                .is_some_and(|subject| !self.is_old(subject))
+    }
+
     /// Whether `address` is the master that is watched.
     pub(super) fn watches(&self, address: Ipv4Addr) -> bool {
         self.lookout.subject == Some(address)

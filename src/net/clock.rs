@@ -1,6 +1,7 @@
 //! The clock, read once a turn of the loop, right after poll.
 
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
+use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
 
 /// The present by CLOCK_BOOTTIME: it counts through suspension and never sees
@@ -15,10 +16,22 @@ pub fn now() -> Instant {
         })
 }
 
+/// The wall clock, by which the kernel stamps datagrams. It may step, so it is
+/// good for nothing but [`age`].
+pub fn wall() -> Option<TimeSpec> {
+    clock_gettime(ClockId::CLOCK_REALTIME).ok()
+}
+
+/// How long before `wall` a stamp was; nothing if the clock stepped back.
+pub fn age(wall: TimeSpec, stamp: TimeSpec) -> Duration {
+    let ago = wall - stamp;
+    let micros = i128::from(ago.tv_sec()) * 1_000_000 + i128::from(ago.tv_nsec()) / 1_000;
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Duration;
 
     #[test]
     fn the_clock_goes_forward_at_the_pace_of_time() {
@@ -27,5 +40,14 @@ mod tests {
         let passed = now() - before;
         assert!(passed >= Duration::from_millis(20), "{passed}");
         assert!(passed < Duration::from_secs(10), "{passed}");
+    }
+
+    #[test]
+    fn a_stamp_has_an_age_unless_the_clock_stepped_back() {
+        let at = |seconds, nanos| TimeSpec::new(seconds, nanos);
+        let age = |wall, stamp| age(wall, stamp).micros();
+        assert_eq!(age(at(5, 1_000), at(4, 999_999_000)), 2);
+        assert_eq!(age(at(5, 0), at(5, 0)), 0);
+        assert_eq!(age(at(5, 0), at(6, 0)), 0);
     }
 }

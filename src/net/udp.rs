@@ -2,7 +2,8 @@
 
 use core::net::SocketAddrV4;
 use nix::errno::Errno;
-use nix::sys::socket::{self, MsgFlags, SockaddrIn, sockopt};
+use nix::sys::socket::{self, ControlMessageOwned, MsgFlags, SockaddrIn, sockopt};
+use nix::sys::time::TimeSpec;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
@@ -76,6 +77,41 @@ impl Udp {
 
     /// As [`Udp::receive`], with the interface's index, if it is known.
     pub fn receive_by(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddrV4, Option<u32>)> {
+        let mut interface = None;
+        let (len, from) = self.receive_with(buffer, &mut |part| {
+            if let ControlMessageOwned::Ipv4PacketInfo(info) = part {
+                interface = u32::try_from(info.ipi_ifindex).ok();
+            }
+        })?;
+        Some((len, from, interface))
+    }
+
+    /// Has the kernel stamp each datagram with the time of its arrival, for
+    /// [`Udp::receive_stamped`]; whether it does.
+    pub fn want_stamps(&self) -> bool {
+        socket::setsockopt(&self.socket, sockopt::ReceiveTimestampns, &true).is_ok()
+    }
+
+    /// As [`Udp::receive`], with the time of its arrival by the wall clock.
+    pub fn receive_stamped(
+        &self,
+        buffer: &mut [u8],
+    ) -> Option<(usize, SocketAddrV4, Option<TimeSpec>)> {
+        let mut stamp = None;
+        let (len, from) = self.receive_with(buffer, &mut |part| {
+            if let ControlMessageOwned::ScmTimestampns(time) = part {
+                stamp = Some(time);
+            }
+        })?;
+        Some((len, from, stamp))
+    }
+
+    /// Takes one datagram, and looks at what the kernel tells beside it.
+    fn receive_with(
+        &self,
+        buffer: &mut [u8],
+        look: &mut dyn FnMut(ControlMessageOwned),
+    ) -> Option<(usize, SocketAddrV4)> {
         let mut control = Control([0; 256]);
         let mut iov = [IoSliceMut::new(buffer)];
         let message = socket::recvmsg::<SockaddrIn>(
@@ -86,15 +122,8 @@ impl Udp {
         )
         .ok()?;
         let from = message.address?;
-        let mut parts = message.cmsgs().ok()?;
-        let interface = parts.find_map(|part| match part {
-            socket::ControlMessageOwned::Ipv4PacketInfo(info) => {
-                u32::try_from(info.ipi_ifindex).ok()
-            }
-            _ => None,
-        });
-        let from = SocketAddrV4::new(from.ip(), from.port());
-        Some((message.bytes, from, interface))
+        message.cmsgs().ok()?.for_each(look);
+        Some((message.bytes, SocketAddrV4::new(from.ip(), from.port())))
     }
 
     /// Sends a datagram now, or fails.
@@ -123,7 +152,7 @@ impl Udp {
             .address
             .map(|to| SocketAddrV4::new(to.ip(), to.port()))?;
         let port_closed = message.cmsgs().ok()?.any(|part| {
-            matches!(part, socket::ControlMessageOwned::Ipv4RecvErr(error, _)
+            matches!(part, ControlMessageOwned::Ipv4RecvErr(error, _)
                 if error.ee_origin == libc::SO_EE_ORIGIN_ICMP
                     && Errno::from_raw(error.ee_errno as i32) == Errno::ECONNREFUSED)
         });
@@ -198,6 +227,29 @@ mod tests {
         assert_eq!((len, from), (4, at(a.port())));
         assert_eq!(interface, nix::net::if_::if_nametoindex("lo").ok());
         assert_eq!(a.receive_by(&mut buffer), None);
+    }
+
+    #[test]
+    fn the_time_of_arrival_is_told() {
+        let a = Udp::bind(at(0), Shared(false)).unwrap();
+        if !a.want_stamps() {
+            println!("SKIP: this kernel does not stamp datagrams");
+            return;
+        }
+        let wall = || crate::net::clock::wall().unwrap();
+        let before = wall();
+        a.send(at(a.port()), b"self").unwrap();
+        let after = wall();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let mut buffer = [0; 8];
+        let (len, from, stamp) = a.receive_stamped(&mut buffer).unwrap();
+        assert_eq!((len, from), (4, at(a.port())));
+        let stamp = stamp.unwrap();
+        assert!(
+            before <= stamp && stamp <= after,
+            "{before} {stamp} {after}"
+        );
+        assert_eq!(a.receive_stamped(&mut buffer), None);
     }
 
     #[test]

@@ -234,6 +234,7 @@ impl Handler for Driver {
         let now = reactor.now();
         self.tape(|record| record.turn(now));
         self.board.handle_wakeup(now);
+        self.hear_waiting_claims(now);
         let is_quick = now - self.last_turn < QUICK;
         self.quick_turns = if is_quick { self.quick_turns + 1 } else { 0 };
         self.last_turn = now;
@@ -292,6 +293,7 @@ impl Handler for Driver {
             // Whatever the hook still does, this board is gone.
             self.leave_place(reactor);
         }
+        self.choose_claims(reactor);
         self.flush_log(reactor);
         self.tape(Record::flush);
     }

@@ -19,6 +19,8 @@ pub(super) struct Open {
     pub(super) place: Place,
     pub(super) sockets: Sockets,
     pub(super) keys: Keys,
+    /// Claims are left in their socket until the next timeout.
+    pub(super) claims_wait: bool,
 }
 
 /// Which key is whose.
@@ -168,6 +170,7 @@ impl Driver {
             place,
             sockets,
             keys,
+            claims_wait: false,
         });
         self.tell_board(now, Some(network));
         Ok(())

@@ -24,6 +24,8 @@ pub(super) struct Sockets {
     pub(super) claims: Option<Udp>,
     /// Bound to 255.255.255.255; a machine may refuse it.
     limited: Option<Udp>,
+    /// Claims tell when they came, so that they can wait in their socket.
+    pub(super) has_stamps: bool,
     interface: Option<u32>,
 }
 
@@ -70,6 +72,7 @@ impl Sockets {
             limited.want_interface();
         }
         Ok(Self {
+            has_stamps: claims.as_ref().is_some_and(Udp::want_stamps),
             own,
             broadcast,
             claims,

@@ -3,8 +3,9 @@
 
 use super::Driver;
 use crate::election::Transmit;
+use crate::net::clock;
 use crate::net::log::Level;
-use crate::net::reactor::Reactor;
+use crate::net::reactor::{Interest, Reactor};
 use crate::net::sys::{BATCH_BYTES, BATCH_MAX};
 use crate::net::udp::Udp;
 use crate::time::{Duration, Instant};
@@ -72,6 +73,44 @@ impl Driver {
         self.board
             .handle_datagram(now, from, bytes, &mut self.source);
         self.tape_randoms();
+    }
+
+    /// Has poll tell of claims only if this board may not sleep through them.
+    pub(super) fn choose_claims(&mut self, reactor: &mut Reactor) {
+        let Some(open) = &mut self.open else { return };
+        let Some(key) = open.keys.claims else { return };
+        let wait = open.sockets.has_stamps && self.board.can_claims_wait();
+        if wait != open.claims_wait {
+            open.claims_wait = wait;
+            let interest = if wait { Interest::NONE } else { Interest::READ };
+            reactor.set_interest(key, interest);
+        }
+    }
+
+    /// Hands in the claims that waited, as of the moments when they came.
+    pub(super) fn hear_waiting_claims(&mut self, now: Instant) {
+        if !self.open.as_ref().is_some_and(|open| open.claims_wait) {
+            return;
+        }
+        let wall = clock::wall();
+        let mut buffer = [0; BATCH_BYTES];
+        for _ in 0..CLAIMS_A_TURN_MAX {
+            let Some((len, from, stamp)) = self
+                .socket(Which::Claims)
+                .and_then(|socket| socket.receive_stamped(&mut buffer))
+            else {
+                return;
+            };
+            let age = wall.zip(stamp).map(|(wall, stamp)| clock::age(wall, stamp));
+            // The wall clock may have stepped: no claim is older than the last
+            // look at them.
+            let at = (now - age.unwrap_or_default()).max(self.last_turn);
+            let bytes = buffer.get(..len).unwrap_or_default();
+            self.tape(|record| record.datagram(from, bytes, Some(at)));
+            self.board
+                .handle_datagram(at, from, bytes, &mut self.source);
+            self.tape_randoms();
+        }
     }
 
     /// Datagrams of ours that were refused: their addressee's process is dead.
@@ -174,5 +213,7 @@ impl Driver {
 const FLOOD_TURNS: u32 = 32;
 /// If a batch brings less, it is no flood but one busy client.
 const BATCH_WORTHWHILE: usize = 4;
+/// Claims that waited and are read at once; more than a slave sleeps through.
+const CLAIMS_A_TURN_MAX: u32 = 512;
 const REFUSALS_A_TURN_MAX: u32 = 16;
 const SEND_TOLD_APART: Duration = Duration::from_secs(60);
