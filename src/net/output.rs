@@ -4,8 +4,9 @@
 use super::sys::{self, PollFd};
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
 
 /// A text stream on its way out.
 #[derive(Debug)]
@@ -27,8 +28,9 @@ impl Output {
     }
 
     fn new(file: io::Result<File>) -> Self {
+        let own = |file| own_terminal(&file).unwrap_or(file);
         Self {
-            file: file.ok(),
+            file: file.ok().map(own),
             buffer: VecDeque::new(),
             lines_dropped: 0,
         }
@@ -110,6 +112,20 @@ impl AsRawFd for Output {
     fn as_raw_fd(&self) -> RawFd {
         self.file.as_ref().map_or(-1, AsRawFd::as_raw_fd)
     }
+}
+
+/// A terminal opened anew, so that it can be made non-blocking for us alone:
+/// after POLLOUT it takes one byte at least, and may block on the second one
+/// when its user has stopped it (Ctrl-S).
+fn own_terminal(file: &File) -> Option<File> {
+    if !file.is_terminal() {
+        return None;
+    }
+    File::options()
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(format!("/proc/self/fd/{}", file.as_raw_fd()))
+        .ok()
 }
 
 enum Room {

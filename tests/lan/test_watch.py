@@ -254,13 +254,17 @@ def test_a_flood_is_drawn_ten_times_a_second_at_most(loopback, voices, on_termin
 def test_a_terminal_that_does_not_read_stops_nothing(loopback, voices):
     """The other end of the terminal sleeps; `watch` goes on and ends when asked."""
     master, slave = pty.openpty()
+    # Large frames, so that the terminal's buffer is full soon.
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 100, 250, 0, 0))
     process = subprocess.Popen(
         [lab.program(), "watch", str(loopback.port), "--interface", "lo"],
         stdin=slave, stdout=slave, stderr=subprocess.DEVNULL, env={**os.environ, "TERM": "xterm"})
     try:
-        for n in range(3_000):
-            voices[2].send(make_vote("127.0.0.2", 1 + n % 10), loopback.broadcast, loopback.port)
-            time.sleep(0.0005)
+        for n in range(90):
+            voices[2].send(make_vote(f"11.0.0.{n + 1}", 5), loopback.broadcast, loopback.port)
+        for _ in range(100):
+            time.sleep(0.005)
+            process.send_signal(signal.SIGWINCH)  # drawn anew at once
         process.send_signal(signal.SIGTERM)
         assert process.wait(3) == 0
     finally:
