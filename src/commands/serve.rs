@@ -36,8 +36,8 @@ Options:
                         the asker's port (default: unicast)
   --strict              drop votes that name another address than their
                         sender's
-  --failover            as master, claim the office at every interval; as slave,
-                        call an election when the master is dead
+  --failover            as master, claim the office at every interval; as
+                        slave, call an election when the master is dead
   --interval TIME       between two claims, 10ms to 60s; implies --failover
                         (default: 1s)
   --patience TIME       for how long at least a silent master is asked before
