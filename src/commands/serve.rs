@@ -52,6 +52,8 @@ Options:
                         this board: ROLE is master, slave, or won (two masters
                         met, this one stays); ADDRESS and VOTE are its own.
                         slave at the start and at the end; 30s at most
+  --guardian            have a parent process that, if the board dies unasked,
+                        tells the others at once and starts it again
   --control PATH        socket for status, resign and watch
                         (default: /run/boardroom/PORT.sock, if it can be had)
   --pid-file FILE       write the process number here, and hold the file locked
@@ -89,6 +91,7 @@ fn read(parser: &mut Parser) -> Result<Options, Failure> {
         record: None,
         control: None,
         on_change: None,
+        guardian: false,
     };
     while let Some(argument) = parser.next()? {
         match argument {
@@ -122,6 +125,7 @@ fn read(parser: &mut Parser) -> Result<Options, Failure> {
             Arg::Long("log") => found.log = target(parser)?,
             Arg::Long("record") => found.record = Some(PathBuf::from(parser.value()?)),
             Arg::Long("on-change") => found.on_change = Some(PathBuf::from(parser.value()?)),
+            Arg::Long("guardian") => found.guardian = true,
             Arg::Long("control") => found.control = Some(PathBuf::from(parser.value()?)),
             Arg::Long("verbose") | Arg::Short('v') => found.verbose = true,
             other => return Err(other.unexpected().into()),

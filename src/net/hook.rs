@@ -6,6 +6,7 @@
 //! program running was told already does not. A program that takes too long is
 //! killed with its whole process group. What it prints goes to the log.
 
+use super::guardian::GUARDED;
 use super::reactor::{Interest, Key, Reactor};
 use crate::time::{Duration, Instant};
 use core::net::Ipv4Addr;
@@ -218,6 +219,7 @@ impl Hook {
         let (vote, epoch) = (call.vote.to_string(), call.epoch.to_string());
         let child = Command::new(&self.program)
             .args([call.role, &address, &vote, &epoch])
+            .env_remove(GUARDED)
             .env("BOARDROOM_ROLE", call.role)
             .env("BOARDROOM_ADDRESS", &address)
             .env("BOARDROOM_VOTE", &vote)

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod control;
 pub mod entropy;
 pub mod filter;
+pub mod guardian;
 pub mod hook;
 pub mod host;
 pub mod interfaces;

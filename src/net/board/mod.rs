@@ -20,6 +20,7 @@ pub use place::Wish;
 
 use super::control::Control;
 use super::entropy::OsEntropy;
+use super::guardian::{self, LastWords, Will};
 use super::hook::Hook;
 use super::log::{Log, Target};
 use super::netlink::Doorbell;
@@ -29,8 +30,9 @@ use super::record::{Record, Source};
 use super::signals::Signals;
 use super::sys::Batch;
 use crate::commands::{Failure, Outcome};
-use crate::election::{Board, Config, Network};
+use crate::election::{Board, Config, Epoch, Network, Role};
 use crate::time::{Duration, Instant};
+use core::net::SocketAddrV4;
 use network::{Absent, Open};
 use nix::sys::signal::Signal;
 use std::fs::File;
@@ -58,10 +60,23 @@ pub struct Options {
     pub control: Option<PathBuf>,
     /// The program that is told of changes.
     pub on_change: Option<PathBuf>,
+    /// A parent process watches over the board.
+    pub guardian: bool,
 }
 
-/// Is a board until SIGTERM or SIGINT.
-pub fn run(options: Options) -> Outcome {
+/// Is a board until SIGTERM or SIGINT; or guards one, as another process.
+pub fn run(mut options: Options) -> Outcome {
+    let will = if options.guardian {
+        let Some(will) = Will::of_guarded() else {
+            let log = Log::new(options.log, options.verbose);
+            return guardian::run(log, options.pid_file);
+        };
+        // The guardian holds it.
+        options.pid_file = None;
+        Some(will)
+    } else {
+        None
+    };
     let signals =
         Signals::take(SIGNALS).map_err(|error| Failure::cannot(format!("signals: {error}")))?;
     let record =
@@ -79,6 +94,7 @@ pub fn run(options: Options) -> Outcome {
     let mut reactor = Reactor::new(BUSY_TURNS_MAX);
     let control = options.control.clone();
     let mut driver = Driver::new(&mut reactor, options, signals, record);
+    driver.will = will;
     driver.start(&mut reactor)?;
     driver.open_control(&mut reactor, control.as_deref());
     let ran = reactor.run(&mut driver);
@@ -125,6 +141,10 @@ struct Driver {
     scanned: Option<Instant>,
     control: Option<Control>,
     hook: Option<Hook>,
+    /// What the guardian says when this process is dead, and the role and
+    /// round of which that was kept.
+    will: Option<Will>,
+    kept: (Role, Epoch),
     started: Instant,
     log: Log,
     log_key: Option<Key>,
@@ -167,6 +187,8 @@ impl Driver {
             hook: options
                 .on_change
                 .map(|program| Hook::new(program, HOOK_LIMIT)),
+            will: None,
+            kept: (Role::Slave, Epoch::NONE),
             started: reactor.now(),
             log: Log::new(options.log, options.verbose),
             log_key: None,
@@ -209,6 +231,26 @@ impl Driver {
             self.tape_randoms();
         }
         self.log.tell_held(now);
+    }
+
+    /// The guardian is to know at any moment what to say.
+    fn keep_last_words(&mut self) {
+        let Some(will) = &self.will else { return };
+        let present = (self.board.role(), self.board.epoch());
+        if core::mem::replace(&mut self.kept, present) == present {
+            return;
+        }
+        let place = self.open.as_ref().map(|open| &open.place);
+        let words = self
+            .board
+            .farewell()
+            .zip(place)
+            .map(|(words, place)| LastWords {
+                from: SocketAddrV4::new(place.address, self.board.config().port),
+                to: place.broadcast,
+                words,
+            });
+        will.keep(words.as_ref());
     }
 
     fn tape(&mut self, write: impl FnOnce(&mut Record)) {
@@ -289,6 +331,7 @@ impl Handler for Driver {
         self.transmit(reactor);
         self.tell_notices(reactor);
         self.run_hook(now);
+        self.keep_last_words();
         if self.is_ending {
             // Whatever the hook still does, this board is gone.
             self.leave_place(reactor);
