@@ -2,6 +2,7 @@
 //! answers are printed.
 
 use super::{Failure, Outcome, json, options};
+use crate::election::Keys;
 use crate::election::client::{Heard, Question, TIMEOUT, Verdict};
 use crate::net::interfaces::{self, Interface};
 use crate::net::reactor::{Handler, Interest, Key, Reactor, Ready};
@@ -22,6 +23,7 @@ pub struct Options {
     timeout: Duration,
     newline: bool,
     pub(super) json: bool,
+    keys: Option<Keys>,
 }
 
 impl Options {
@@ -29,6 +31,7 @@ impl Options {
     pub fn read(parser: &mut Parser, help: &str) -> Result<Self, Failure> {
         let (mut port, mut interface, mut to) = (None, None, None);
         let (mut timeout, mut newline, mut json) = (TIMEOUT, true, false);
+        let mut keys = None;
         while let Some(argument) = parser.next()? {
             match argument {
                 Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(help)),
@@ -42,6 +45,7 @@ impl Options {
                     let text = options::text(parser, "--timeout")?;
                     timeout = options::duration("--timeout", &text, TIMEOUT_LEAST, TIMEOUT_MOST)?;
                 }
+                Arg::Long("key-file") => keys = Some(options::keys(parser)?),
                 Arg::Long("no-newline") => newline = false,
                 Arg::Long("json") => json = true,
                 other => return Err(other.unexpected().into()),
@@ -64,6 +68,7 @@ impl Options {
             timeout,
             newline,
             json,
+            keys,
         })
     }
 }
@@ -115,6 +120,13 @@ pub fn whois(options: &Options) -> Outcome {
     let sockets = vec![bind(Ipv4Addr::UNSPECIFIED, 0, Shared(false))?];
     let asked = ask(options, sockets, to, Question::whois)?;
     match asked.verdict() {
+        Verdict::Nobody if options.keys.is_some() => Err(Failure {
+            code: 1,
+            message: format!(
+                "nobody with this key says that it is the master within {}",
+                options.timeout
+            ),
+        }),
         Verdict::Nobody => Err(Failure {
             code: 1,
             message: format!(
@@ -148,6 +160,10 @@ pub fn vote(options: &Options) -> Outcome {
     };
     let asked = ask(options, sockets, vec![to], Question::vote)?;
     match asked.verdict() {
+        Verdict::Nobody if !asked.met_somebody() => Err(Failure {
+            code: 1,
+            message: format!("no board on {to} has this key: nobody can be called upon"),
+        }),
         Verdict::Nobody if asked.votes().is_empty() => Err(Failure {
             code: 1,
             message: format!("nobody votes and nobody is the master: no board hears on {to}"),
@@ -195,8 +211,12 @@ fn ask(
     for socket in &sockets {
         keys.push(reactor.watch(socket, Interest::READ));
     }
+    let asked = question(reactor.now(), options.timeout, options.newline);
     let mut asker = Asker {
-        question: question(reactor.now(), options.timeout, options.newline),
+        question: match &options.keys {
+            Some(keys) => asked.with_key(reactor.now(), keys),
+            None => asked,
+        },
         sockets,
         keys,
         to,
@@ -228,14 +248,18 @@ struct Asker {
 
 impl Asker {
     fn transmit(&mut self) {
-        let (Some(bytes), Some(socket)) = (self.question.poll_transmit(), self.sockets.first())
+        let (Some(outgoing), Some(socket)) = (self.question.poll_transmit(), self.sockets.first())
         else {
             return;
         };
         let mut sent = false;
         let mut why = None;
-        for &to in &self.to {
-            match socket.send(to, &bytes) {
+        let to = outgoing
+            .to
+            .as_ref()
+            .map_or(&*self.to, core::slice::from_ref);
+        for &to in to {
+            match socket.send(to, &outgoing.bytes) {
                 Ok(()) => sent = true,
                 Err(error) => why = Some(format!("cannot send to {to}: {error}")),
             }
@@ -261,7 +285,17 @@ impl Asker {
 fn as_text(heard: &Heard) -> String {
     match heard {
         Heard::Vote(rank) => format!("{} votes {}", rank.address, rank.vote),
-        Heard::Master { name, address } => format!("{name} on board {address} is the master"),
+        Heard::Master {
+            name,
+            address,
+            standing,
+        } => {
+            let mut line = format!("{name} on board {address} is the master");
+            if let Some(standing) = standing {
+                line.push_str(&format!(" ({})", standing.name()));
+            }
+            line
+        }
     }
 }
 
@@ -271,10 +305,19 @@ fn as_json(heard: &Heard) -> String {
             r#"{{"event":"vote","address":"{}","vote":{}}}"#,
             rank.address, rank.vote
         ),
-        Heard::Master { name, address } => format!(
-            r#"{{"event":"master","address":"{address}","name":{}}}"#,
-            json::string(name)
-        ),
+        Heard::Master {
+            name,
+            address,
+            standing,
+        } => {
+            let proof = standing.map_or(String::new(), |standing| {
+                format!(r#","proof":"{}""#, standing.name())
+            });
+            format!(
+                r#"{{"event":"master","address":"{address}","name":{}{proof}}}"#,
+                json::string(name)
+            )
+        }
     }
 }
 
@@ -286,9 +329,9 @@ impl Handler for Asker {
         };
         let mut buffer = [0; DATAGRAM_MAX];
         match socket.receive(&mut buffer) {
-            Ok(Some((len, _))) => {
+            Ok(Some((len, from))) => {
                 let bytes = buffer.get(..len).unwrap_or_default();
-                if let Some(heard) = self.question.handle_datagram(reactor.now(), bytes) {
+                if let Some(heard) = self.question.handle_datagram(reactor.now(), from, bytes) {
                     self.print(&heard);
                 }
             }
@@ -302,6 +345,9 @@ impl Handler for Asker {
     fn end_turn(&mut self, reactor: &mut Reactor, drained: bool) {
         if drained {
             self.question.handle_timeout(reactor.now());
+        }
+        while let Some(heard) = self.question.poll_heard() {
+            self.print(&heard);
         }
         self.transmit();
     }

@@ -1,11 +1,14 @@
 //! What several commands read from the command line in the same way.
 
 use super::Failure;
+use crate::election::Keys;
 use crate::net::host::{ELECTION_PORT, MasterQuestion};
+use crate::net::keyfile;
 use crate::service::Server;
 use crate::time::Duration;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use lexopt::{Arg, Parser};
+use std::path::Path;
 
 /// The value of the option just read, as text.
 pub fn text(parser: &mut Parser, option: &str) -> Result<String, Failure> {
@@ -13,6 +16,11 @@ pub fn text(parser: &mut Parser, option: &str) -> Result<String, Failure> {
         .value()?
         .into_string()
         .map_err(|_| Failure::usage(format!("{option}: the value is not UTF-8")))
+}
+
+/// The keys of the file that `--key-file` names.
+pub fn keys(parser: &mut Parser) -> Result<Keys, Failure> {
+    keyfile::keys(Path::new(&parser.value()?)).map_err(Failure::cannot)
 }
 
 /// A UDP or TCP port from 1 to 65535.

@@ -2,14 +2,12 @@
 
 use super::{Command, Failure, Outcome, client, options};
 use crate::election::lease::BOARDS_MAX;
-use crate::election::{Answer, Config, Failover, Keys, wire};
+use crate::election::{Answer, Config, Failover, wire};
 use crate::net::board::{self, Options, Wish};
-use crate::net::keyfile;
 use crate::net::log::Target;
 use crate::time::Duration;
 use lexopt::{Arg, Parser};
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The command.
 pub const COMMAND: Command = Command {
@@ -120,7 +118,7 @@ fn read(parser: &mut Parser) -> Result<Options, Failure> {
                 found.board.quorum = Some(boards as u16);
                 failover.is_wanted = true;
             }
-            Arg::Long("key-file") => found.board.keys = Some(keys(&parser.value()?)?),
+            Arg::Long("key-file") => found.board.keys = Some(options::keys(parser)?),
             Arg::Long("pid-file") => found.pid_file = Some(PathBuf::from(parser.value()?)),
             Arg::Long("log") => found.log = target(parser)?,
             Arg::Long("record") => found.record = Some(PathBuf::from(parser.value()?)),
@@ -138,10 +136,6 @@ fn read(parser: &mut Parser) -> Result<Options, Failure> {
         found.board.name = host_name();
     }
     Ok(found)
-}
-
-fn keys(path: &OsStr) -> Result<Keys, Failure> {
-    keyfile::keys(Path::new(path)).map_err(Failure::cannot)
 }
 
 /// What the command line says about failover.

@@ -25,6 +25,8 @@ Options:
   --to ADDRESS          send to this address only; ADDRESS:PORT works too
   --timeout TIME        wait this long for the master to tell itself, once the
                         votes are over (default: 1.2s)
+  --key-file FILE       sign the call with this key; only signed votes and a
+                        verified master count
   --no-newline          send VOTE and WHOIS without a newline behind them
   --json                print a JSON object a line
   -h, --help            print this help

@@ -1,15 +1,20 @@
 //! A client's two questions as one state machine: who is the master
 //! (`whois`), and who becomes master in the election that I call (`vote`).
 //!
+//! With a key the two also ask for proof, and `vote` first has a board make
+//! itself known ([`super::proof`]).
+//!
 //! ```text
 //! vote ──► Collecting ──votes are quiet──► Asking ──answer──► Listening ──► over
 //! whois ─────────────────────────────────────┘ └──── time-out ─────────────────┘
 //! ```
 
+use super::proof::{Proof, Standing};
 use super::rank::Rank;
 use super::wire::{self, Datagram, Text};
 use crate::time::{Duration, Instant};
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, SocketAddrV4};
+use std::collections::VecDeque;
 
 /// How long a client waits for the first answer, unless told.
 pub const TIMEOUT: Duration = Duration::from_millis(1_200);
@@ -45,7 +50,18 @@ pub enum Heard {
         name: String,
         /// Its address, as the answer tells it.
         address: Ipv4Addr,
+        /// What its signature is worth; none without a key.
+        standing: Option<Standing>,
     },
+}
+
+/// A datagram to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// To this board only; none means wherever the question goes.
+    pub to: Option<SocketAddrV4>,
+    /// All of its bytes.
+    pub bytes: Datagram,
 }
 
 /// What the question came to.
@@ -60,7 +76,13 @@ pub enum Verdict {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
+    /// A greeting is out, for the `asked`th time: a board has to introduce
+    /// itself before a call can be signed for it.
+    Meeting {
+        since: Instant,
+        asked: u64,
+    },
     /// The call is out; votes come in.
     Collecting {
         since: Instant,
@@ -80,12 +102,15 @@ enum Step {
 
 /// A question on its way.
 pub struct Question {
-    step: Step,
+    pub(super) step: Step,
     timeout: Duration,
     newline: bool,
-    outgoing: Option<Datagram>,
-    masters: Vec<Ipv4Addr>,
+    outgoing: Option<Outgoing>,
+    pub(super) masters: Vec<Ipv4Addr>,
     votes: Vec<Rank>,
+    pub(super) proof: Option<Proof>,
+    /// What is told at the end.
+    pub(super) heard: VecDeque<Heard>,
 }
 
 impl Question {
@@ -100,7 +125,7 @@ impl Question {
     /// waits `timeout` for that.
     pub fn vote(now: Instant, timeout: Duration, newline: bool) -> Self {
         let mut question = Self::new(timeout, newline);
-        question.outgoing = Some(wire::build(Text::Call, newline));
+        question.send(None, wire::build(Text::Call, newline));
         question.step = Step::Collecting {
             since: now,
             last_vote: None,
@@ -116,18 +141,28 @@ impl Question {
             outgoing: None,
             masters: Vec::new(),
             votes: Vec::new(),
+            proof: None,
+            heard: VecDeque::new(),
         }
     }
 
     /// Takes a datagram; gives what is new in it.
-    pub fn handle_datagram(&mut self, now: Instant, bytes: &[u8]) -> Option<Heard> {
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        from: SocketAddrV4,
+        bytes: &[u8],
+    ) -> Option<Heard> {
+        if self.proof.is_some() {
+            return self.handle_signed(now, from, bytes);
+        }
         if let Ok(Text::Vote(rank)) = wire::parse(bytes) {
             return self.handle_vote(now, rank);
         }
         let (name, address) = wire::answer_of(bytes)?;
         match self.step {
             // An answer to somebody else's question, perhaps of the last master.
-            Step::Collecting { .. } | Step::Over => return None,
+            Step::Meeting { .. } | Step::Collecting { .. } | Step::Over => return None,
             Step::Asking { .. } => {
                 self.step = Step::Listening {
                     until: now + SECOND,
@@ -142,10 +177,11 @@ impl Question {
         Some(Heard::Master {
             name: fit_for_terminal(name),
             address,
+            standing: None,
         })
     }
 
-    fn handle_vote(&mut self, now: Instant, rank: Rank) -> Option<Heard> {
+    pub(super) fn handle_vote(&mut self, now: Instant, rank: Rank) -> Option<Heard> {
         if let Step::Collecting { last_vote, .. } = &mut self.step {
             *last_vote = Some(now);
         }
@@ -167,11 +203,15 @@ impl Question {
             return;
         }
         match self.step {
+            Step::Meeting { since, asked } if asked < ASKED_MOST && now < since + self.timeout => {
+                self.meet(since, asked + 1);
+            }
+            Step::Meeting { .. } => self.end(),
             Step::Collecting { .. } => self.ask(now, 1, now),
             Step::Asking { since, asked } if asked < ASKED_MOST && now < since + self.timeout => {
                 self.ask(since, asked + 1, now);
             }
-            Step::Asking { .. } | Step::Listening { .. } => self.step = Step::Over,
+            Step::Asking { .. } | Step::Listening { .. } => self.end(),
             Step::Over => {}
         }
     }
@@ -184,12 +224,25 @@ impl Question {
             since,
             asked: asked.max(missed + 1),
         };
-        self.outgoing = Some(wire::build(Text::Whois, self.newline));
+        let bytes = match &self.proof {
+            Some(proof) => proof.question(),
+            None => wire::build(Text::Whois, self.newline),
+        };
+        self.send(None, bytes);
+    }
+
+    pub(super) const fn send(&mut self, to: Option<SocketAddrV4>, bytes: Datagram) {
+        self.outgoing = Some(Outgoing { to, bytes });
     }
 
     /// The datagram that is to go out now.
-    pub const fn poll_transmit(&mut self) -> Option<Datagram> {
+    pub const fn poll_transmit(&mut self) -> Option<Outgoing> {
         self.outgoing.take()
+    }
+
+    /// What is left to be shown at the end.
+    pub fn poll_heard(&mut self) -> Option<Heard> {
+        self.heard.pop_front()
     }
 
     /// When [`Self::handle_timeout`] is wanted; none when the question is over.
@@ -203,16 +256,18 @@ impl Question {
                 since,
                 last_vote: Some(last),
             } => Some((last + QUIET).min(since + VOTES_MOST)),
-            Step::Asking { since, asked } if asked < ASKED_MOST => {
+            Step::Asking { since, asked } | Step::Meeting { since, asked }
+                if asked < ASKED_MOST =>
+            {
                 Some(since + self.timeout * asked / ASKED_MOST)
             }
-            Step::Asking { since, .. } => Some(since + self.timeout),
+            Step::Asking { since, .. } | Step::Meeting { since, .. } => Some(since + self.timeout),
             Step::Listening { until } => Some(until),
             Step::Over => None,
         }
     }
 
-    /// What it came to so far.
+    /// What it came to so far. With a key only those count who proved it.
     pub fn verdict(&self) -> Verdict {
         match self.masters.as_slice() {
             [] => Verdict::Nobody,

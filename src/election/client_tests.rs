@@ -1,12 +1,18 @@
 use super::*;
 use crate::election::wire::build;
 
+const FROM: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 9), 2000);
+
 fn ip(text: &str) -> Ipv4Addr {
     text.parse().unwrap()
 }
 
 fn at(millis: u64) -> Instant {
     Instant::from_micros(1_000_000) + Duration::from_millis(millis)
+}
+
+fn sent(question: &mut Question) -> Option<Datagram> {
+    question.poll_transmit().map(|out| out.bytes)
 }
 
 fn answer(name: &str, address: &str) -> Datagram {
@@ -29,6 +35,7 @@ fn master(name: &str, address: &str) -> Option<Heard> {
     Some(Heard::Master {
         name: name.into(),
         address: ip(address),
+        standing: None,
     })
 }
 
@@ -42,7 +49,7 @@ fn run_out(question: &mut Question) -> Vec<(Instant, Datagram)> {
     let mut sent = Vec::new();
     let mut now = at(0);
     for _ in 0..10 {
-        sent.extend(question.poll_transmit().map(|bytes| (now, bytes)));
+        sent.extend(question.poll_transmit().map(|out| (now, out.bytes)));
         match question.poll_timeout() {
             None => return sent,
             Some(due) => {
@@ -58,10 +65,10 @@ fn run_out(question: &mut Question) -> Vec<(Instant, Datagram)> {
 #[test]
 fn whois_ends_200_ms_behind_the_first_answer() {
     let mut question = Question::whois(at(0), TIMEOUT, true);
-    assert_eq!(question.poll_transmit(), Some(build(Text::Whois, true)));
+    assert_eq!(sent(&mut question), Some(build(Text::Whois, true)));
     assert_eq!(question.poll_transmit(), None);
     assert_eq!(
-        question.handle_datagram(at(3), &answer("Peter", "10.3.52.2")),
+        question.handle_datagram(at(3), FROM, &answer("Peter", "10.3.52.2")),
         master("Peter", "10.3.52.2")
     );
     assert_eq!(question.poll_timeout(), Some(at(203)));
@@ -113,11 +120,11 @@ fn any_time_out_ends() {
 fn a_second_master_is_heard_but_the_same_one_is_no_second() {
     let mut question = Question::whois(at(0), TIMEOUT, true);
     let first = answer("Peter", "10.3.52.2");
-    assert!(question.handle_datagram(at(1), &first).is_some());
-    assert_eq!(question.handle_datagram(at(2), &first), None);
+    assert!(question.handle_datagram(at(1), FROM, &first).is_some());
+    assert_eq!(question.handle_datagram(at(2), FROM, &first), None);
     assert_eq!(question.verdict(), Verdict::One(ip("10.3.52.2")));
     assert_eq!(
-        question.handle_datagram(at(150), &answer("Paul", "10.3.52.9")),
+        question.handle_datagram(at(150), FROM, &answer("Paul", "10.3.52.9")),
         master("Paul", "10.3.52.9")
     );
     assert_eq!(question.verdict(), Verdict::Several);
@@ -144,7 +151,7 @@ fn what_is_no_answer_changes_nothing() {
             .0,
         &[0xff; 2_000],
     ] {
-        assert_eq!(question.handle_datagram(at(1), bytes), None);
+        assert_eq!(question.handle_datagram(at(1), FROM, bytes), None);
     }
     assert_eq!(question.verdict(), Verdict::Nobody);
     assert_eq!(question.poll_timeout(), Some(at(400)));
@@ -156,7 +163,7 @@ fn an_old_programs_long_answer_is_read_beyond_40_bytes() {
     let mut bytes = b"Old Gold the Third on board 128.206.19.123 is the master\n".to_vec();
     bytes.resize(256, 0);
     assert_eq!(
-        question.handle_datagram(at(1), &bytes),
+        question.handle_datagram(at(1), FROM, &bytes),
         master("Old Gold the Third", "128.206.19.123")
     );
 }
@@ -165,7 +172,11 @@ fn an_old_programs_long_answer_is_read_beyond_40_bytes() {
 fn a_name_cannot_play_with_the_terminal() {
     let mut question = Question::whois(at(0), TIMEOUT, true);
     assert_eq!(
-        question.handle_datagram(at(1), b"\x1b[2J\x07\xff on board 10.0.0.1 is the master"),
+        question.handle_datagram(
+            at(1),
+            FROM,
+            b"\x1b[2J\x07\xff on board 10.0.0.1 is the master"
+        ),
         master("\u{fffd}[2J\u{fffd}\u{fffd}", "10.0.0.1")
     );
 }
@@ -173,25 +184,25 @@ fn a_name_cannot_play_with_the_terminal() {
 #[test]
 fn vote_shows_the_votes_then_asks_then_tells_the_master() {
     let mut question = Question::vote(at(0), TIMEOUT, true);
-    assert_eq!(question.poll_transmit(), Some(build(Text::Call, true)));
+    assert_eq!(sent(&mut question), Some(build(Text::Call, true)));
     assert_eq!(
-        question.handle_datagram(at(1), &vote("10.3.52.2", 7)),
+        question.handle_datagram(at(1), FROM, &vote("10.3.52.2", 7)),
         heard_vote("10.3.52.2", 7)
     );
     assert_eq!(
-        question.handle_datagram(at(2), &vote("10.3.52.9", 9)),
+        question.handle_datagram(at(2), FROM, &vote("10.3.52.9", 9)),
         heard_vote("10.3.52.9", 9)
     );
     // The answer to somebody else's question is not ours.
     assert_eq!(
-        question.handle_datagram(at(3), &answer("Last", "10.3.52.4")),
+        question.handle_datagram(at(3), FROM, &answer("Last", "10.3.52.4")),
         None
     );
     assert_eq!(question.poll_timeout(), Some(at(152)));
     question.handle_timeout(at(152));
-    assert_eq!(question.poll_transmit(), Some(build(Text::Whois, true)));
+    assert_eq!(sent(&mut question), Some(build(Text::Whois, true)));
     assert_eq!(
-        question.handle_datagram(at(153), &answer("Peter", "10.3.52.9")),
+        question.handle_datagram(at(153), FROM, &answer("Peter", "10.3.52.9")),
         master("Peter", "10.3.52.9")
     );
     question.handle_timeout(at(353));
@@ -227,7 +238,7 @@ fn votes_without_end_do_not_keep_the_question_from_being_asked() {
         let number = (millis / 100) as u8 % 10 + 1;
         assert!(
             question
-                .handle_datagram(at(millis), &vote("10.0.0.1", number))
+                .handle_datagram(at(millis), FROM, &vote("10.0.0.1", number))
                 .is_some()
         );
         question.handle_timeout(at(millis));
@@ -242,19 +253,22 @@ fn a_repeated_vote_is_no_news_and_a_flood_is_not_kept() {
     let mut question = Question::vote(at(0), TIMEOUT, true);
     assert!(
         question
-            .handle_datagram(at(1), &vote("10.0.0.1", 3))
+            .handle_datagram(at(1), FROM, &vote("10.0.0.1", 3))
             .is_some()
     );
-    assert_eq!(question.handle_datagram(at(1), &vote("10.0.0.1", 3)), None);
+    assert_eq!(
+        question.handle_datagram(at(1), FROM, &vote("10.0.0.1", 3)),
+        None
+    );
     for number in 0..100_000u32 {
         let address = Ipv4Addr::from(0x0b00_0001 + number).to_string();
-        let _ = question.handle_datagram(at(2), &vote(&address, 5));
+        let _ = question.handle_datagram(at(2), FROM, &vote(&address, 5));
     }
     assert_eq!(question.votes().len(), VOTES_KEPT);
     question.handle_timeout(at(1_000));
     for number in 0..1_000u32 {
         let address = Ipv4Addr::from(0x0b00_0001 + number).to_string();
-        let _ = question.handle_datagram(at(1_001), &answer("x", &address));
+        let _ = question.handle_datagram(at(1_001), FROM, &answer("x", &address));
     }
     assert_eq!(question.masters.len(), MASTERS_KEPT);
     assert_eq!(question.verdict(), Verdict::Several);

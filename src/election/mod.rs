@@ -16,7 +16,7 @@
 //! | F2, F6: is the master alive? | `watch.rs` |
 //! | F5: after a pause | `pause.rs` |
 //! | Q1–Q5: the lease of a majority | [`lease`], `quorum.rs` |
-//! | K1–K5: the key, and whom to believe | [`key`], [`replay`], [`seal`] |
+//! | K1–K5: the key, and whom to believe | [`key`], [`replay`], [`seal`], [`proof`] |
 
 mod answer;
 pub mod board;
@@ -32,6 +32,7 @@ pub mod onlooker;
 pub mod outbox;
 mod pause;
 pub mod peers;
+pub mod proof;
 mod quorum;
 pub mod rank;
 mod repair;

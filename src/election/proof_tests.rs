@@ -1,0 +1,179 @@
+//! Boards that prove what they say, and others that try.
+
+use super::*;
+use crate::election::client::{TIMEOUT, Verdict};
+use crate::election::key::Keyring;
+use crate::election::rank::Rank;
+use crate::time::Duration;
+
+const FROM: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 2), 2000);
+const SESSION: u32 = 77;
+
+fn keys(byte: &str) -> Keys {
+    Keys {
+        ring: Keyring::parse(&byte.repeat(32)).unwrap(),
+        seed: 5,
+    }
+}
+
+fn now(millis: u64) -> Instant {
+    Instant::from_micros(1) + Duration::from_millis(millis)
+}
+
+fn text(name: &[u8]) -> Datagram {
+    let address = *FROM.ip();
+    wire::build(Text::Answer { name, address }, false)
+}
+
+fn signed(by: &Keys, text: Text<'_>, trailer: Trailer, bound: u32) -> Datagram {
+    wire::build_with_trailer(text, trailer, |signed| by.ring.tag(signed, Some(bound)))
+}
+
+fn claim(by: &Keys, nonce: u32) -> Datagram {
+    let trailer = Trailer {
+        flags: flag::BOUND,
+        ..Trailer::default()
+    };
+    let rank = Rank {
+        vote: 7,
+        address: *FROM.ip(),
+    };
+    signed(by, Text::Claim(rank), trailer, nonce)
+}
+
+fn nonce_of(sent: &Datagram, by: &Keys) -> u32 {
+    let (trailer, tag) = wire::trailer(sent).unwrap();
+    assert!(by.ring.verify(wire::signed_part(sent).unwrap(), None, tag));
+    trailer.word
+}
+
+fn asked() -> (Question, u32) {
+    let mut question = Question::whois(now(0), TIMEOUT, true).with_key(now(0), &keys("ab"));
+    let sent = question.poll_transmit().unwrap();
+    assert_eq!(wire::parse(&sent.bytes), Ok(Text::Whois));
+    let nonce = nonce_of(&sent.bytes, &keys("ab"));
+    (question, nonce)
+}
+
+fn master(standing: Standing) -> Option<Heard> {
+    Some(Heard::Master {
+        name: "Peter".into(),
+        address: *FROM.ip(),
+        standing: Some(standing),
+    })
+}
+
+fn end(question: &mut Question) -> Option<Heard> {
+    while let Some(due) = question.poll_timeout() {
+        question.handle_timeout(due);
+    }
+    question.poll_heard()
+}
+
+#[test]
+fn a_claim_bound_to_the_nonce_verifies_the_text_in_either_order() {
+    for text_first in [true, false] {
+        let (mut question, nonce) = asked();
+        let (one, two) = (text(b"Peter"), claim(&keys("ab"), nonce));
+        let order = if text_first { [one, two] } else { [two, one] };
+        assert_eq!(question.handle_datagram(now(1), FROM, &order[0]), None);
+        let heard = question.handle_datagram(now(1), FROM, &order[1]);
+        assert_eq!(heard, master(Standing::Verified));
+        assert_eq!(question.handle_datagram(now(2), FROM, &order[0]), None);
+        assert_eq!(question.handle_datagram(now(2), FROM, &order[1]), None);
+        assert_eq!(end(&mut question), None);
+        assert_eq!(question.verdict(), Verdict::One(*FROM.ip()));
+    }
+}
+
+#[test]
+fn a_text_alone_is_unsigned_and_does_not_count() {
+    let (mut question, _) = asked();
+    assert_eq!(
+        question.handle_datagram(now(1), FROM, &text(b"Peter")),
+        None
+    );
+    assert_eq!(end(&mut question), master(Standing::Unsigned));
+    assert_eq!(question.verdict(), Verdict::Nobody);
+}
+
+#[test]
+fn a_wrong_key_and_an_old_nonce_are_forged() {
+    for key in ["cd", "ab"] {
+        let (mut question, nonce) = asked();
+        question.handle_datagram(now(1), FROM, &text(b"Peter"));
+        let nonce = nonce ^ u32::from(key == "ab");
+        question.handle_datagram(now(1), FROM, &claim(&keys(key), nonce));
+        assert_eq!(end(&mut question), master(Standing::Forged));
+        assert_eq!(question.verdict(), Verdict::Nobody);
+    }
+}
+
+#[test]
+fn a_forger_that_is_faster_does_not_hide_the_master() {
+    let (mut question, nonce) = asked();
+    question.handle_datagram(now(1), FROM, &text(b"Peter"));
+    question.handle_datagram(now(1), FROM, &claim(&keys("cd"), nonce));
+    let heard = question.handle_datagram(now(2), FROM, &claim(&keys("ab"), nonce));
+    assert_eq!(heard, master(Standing::Verified));
+}
+
+#[test]
+fn a_call_goes_to_the_first_board_that_introduces_itself() {
+    let mut question = Question::vote(now(0), TIMEOUT, true).with_key(now(0), &keys("ab"));
+    let greeting = question.poll_transmit().unwrap();
+    assert_eq!(wire::parse(&greeting.bytes), Ok(Text::Whois));
+    let nonce = nonce_of(&greeting.bytes, &keys("ab"));
+    let trailer = Trailer {
+        flags: flag::BOUND | flag::INTRODUCE,
+        epoch: Epoch(9),
+        word: 3,
+        about: Some(Ipv4Addr::from(SESSION)),
+    };
+    let forged = signed(&keys("cd"), Text::Whois, trailer, nonce);
+    question.handle_datagram(now(1), FROM, &forged);
+    assert_eq!(question.poll_transmit(), None);
+    let right = signed(&keys("ab"), Text::Whois, trailer, nonce);
+    question.handle_datagram(now(1), FROM, &right);
+    let call = question.poll_transmit().unwrap();
+    assert_eq!(call.to, Some(FROM));
+    assert_eq!(wire::parse(&call.bytes), Ok(Text::Call));
+    let (fields, tag) = wire::trailer(&call.bytes).unwrap();
+    assert_eq!((fields.epoch, fields.flags), (Epoch(9), flag::BOUND));
+    let part = wire::signed_part(&call.bytes).unwrap();
+    assert!(keys("ab").ring.verify(part, Some(SESSION), tag));
+    question.handle_datagram(now(2), FROM, &right);
+    assert_eq!(question.poll_transmit(), None, "one call");
+    let rank = Rank {
+        vote: 4,
+        address: *FROM.ip(),
+    };
+    let vote = Text::Vote(rank);
+    let unsigned = wire::build(vote, false);
+    assert_eq!(question.handle_datagram(now(3), FROM, &unsigned), None);
+    let mut trailer = Trailer {
+        epoch: Epoch(9),
+        ..Trailer::default()
+    };
+    let earlier = signed(&keys("ab"), vote, trailer, SESSION);
+    assert_eq!(question.handle_datagram(now(3), FROM, &earlier), None);
+    trailer.epoch = Epoch(10);
+    let right = signed(&keys("ab"), vote, trailer, SESSION);
+    let heard = question.handle_datagram(now(3), FROM, &right);
+    assert_eq!(heard, Some(Heard::Vote(rank)));
+    assert!(question.met_somebody());
+}
+
+#[test]
+fn where_nobody_has_the_key_nobody_is_called() {
+    let mut question = Question::vote(now(0), TIMEOUT, true).with_key(now(0), &keys("ab"));
+    let mut sent = 0;
+    while let Some(due) = question.poll_timeout() {
+        let out = question.poll_transmit();
+        sent += usize::from(out.is_some());
+        assert!(out.is_none_or(|out| wire::parse(&out.bytes) == Ok(Text::Whois)));
+        question.handle_timeout(due);
+    }
+    assert_eq!(sent, 3);
+    assert!(!question.met_somebody());
+}
