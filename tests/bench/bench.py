@@ -1,0 +1,54 @@
+"""Figures of boardroom side by side with what one would use instead.
+
+Every comparison is made in one run on one machine, the two sides taking turns,
+and is told as a ratio: absolute times are this machine's, ratios travel. Prints
+a table, and writes target/bench/figures.json and one SVG a chapter.
+
+ONLY="whois idle" runs some chapters; QUICK=1 runs fewer rounds.
+"""
+
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "lan")]
+
+import chapters.election  # noqa: E402
+import chapters.idle  # noqa: E402
+import chapters.services  # noqa: E402
+import chapters.size  # noqa: E402
+import chapters.takeover  # noqa: E402
+import chapters.whois  # noqa: E402
+from figures import Figures  # noqa: E402
+
+CHAPTERS = {
+    "whois": chapters.whois.measure,
+    "idle": chapters.idle.measure,
+    "size": chapters.size.measure,
+    "election": chapters.election.measure,
+    "takeover": chapters.takeover.measure,
+    "services": chapters.services.measure,
+}
+
+
+def main():
+    wanted = os.environ.get("ONLY", "").split() or list(CHAPTERS)
+    unknown = [name for name in wanted if name not in CHAPTERS]
+    if unknown:
+        print(f"no chapter {unknown[0]!r}; there are: {' '.join(CHAPTERS)}", file=sys.stderr)
+        return 2
+    figures = Figures(quick=bool(os.environ.get("QUICK")))
+    figures.note(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, "
+                 f"{time.strftime('%Y-%m-%d')}")
+    for name in wanted:
+        figures.chapter(name)
+        CHAPTERS[name](figures)
+    figures.write(HERE.parents[1] / "target/bench")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

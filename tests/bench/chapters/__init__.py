@@ -1,0 +1,1 @@
+"""The chapters of the figures: one file each, with `measure(figures)`."""
