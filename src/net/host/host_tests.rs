@@ -298,3 +298,49 @@ fn after_a_failed_append_nothing_is_sent() {
     let len = listener.recv(&mut buffer).unwrap();
     assert_eq!(&buffer[..len], b"later");
 }
+
+/// Each peer alone stays under its own limit, all together do not.
+#[test]
+fn peers_that_do_not_read_are_bounded_together() {
+    let mut peers = Vec::new();
+    let service = Scripted(
+        move |event: Event<'_>, turn: &mut Turn<'_>, deadline: &mut Option<Instant>| match event {
+            Event::Opened { peer, .. } => {
+                peers.push(peer);
+                *deadline = Some(turn.now + Duration::from_millis(1));
+            }
+            Event::Timer => {
+                *deadline = Some(turn.now + Duration::from_micros(10));
+                for &peer in &peers {
+                    let bytes = vec![0; 16 * 1024];
+                    turn.push(Action::Write { peer, bytes });
+                }
+            }
+            _ => {}
+        },
+        None,
+    );
+    let setup = Setup {
+        tcp: any(0),
+        ..quiet()
+    };
+    let mut reactor = Reactor::new(BUSY_TURNS_MAX);
+    let mut host = Host::open(&mut reactor, vec![(Box::new(service), setup)]).unwrap();
+    host.start(&mut reactor);
+    let port = host.services[0].listener.as_ref().unwrap().1.port();
+    let deaf: Vec<TcpStream> = (0..40)
+        .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
+        .collect();
+    let mut most = 0;
+    for _ in 0..20_000 {
+        reactor.turn(&mut host).unwrap();
+        let waiting = |link: &Link| link.unsent_len();
+        most = most.max(host.links.values().map(waiting).sum());
+        if most > 0 && host.links.len() < deaf.len() / 2 {
+            break;
+        }
+    }
+    assert!(host.links.len() < deaf.len(), "some were closed");
+    let bounds = 3 * 1024 * 1024..5 * 1024 * 1024;
+    assert!(bounds.contains(&most), "{most} bytes waited");
+}

@@ -19,6 +19,13 @@ pub(super) struct Link {
     left: usize,
 }
 
+impl Link {
+    /// How many bytes wait for the peer to take them.
+    pub(super) fn unsent_len(&self) -> usize {
+        self.connection.unsent_len()
+    }
+}
+
 impl Host {
     /// Takes waiting connections in. When none can be had any more the
     /// listeners rest, or poll would call them ready for ever.
@@ -67,7 +74,14 @@ impl Host {
         };
         match link.connection.write(bytes) {
             Ok(()) => reactor.set_interest(link.key, link.connection.interest()),
-            Err(_) => self.lose(reactor, peer),
+            Err(_) => return self.lose(reactor, peer),
+        }
+        // Many that do not read are bounded together too.
+        if link.unsent_len() > UNSENT_CROWDED_MAX {
+            let all = self.links.values().map(Link::unsent_len);
+            if all.sum::<usize>() > UNSENT_ALL_MAX {
+                self.lose(reactor, peer);
+            }
         }
     }
 
@@ -259,6 +273,10 @@ fn reason(error: &std::io::Error) -> String {
     }
 }
 
+/// What may wait for all peers together; beyond it, a peer may leave
+/// [`UNSENT_CROWDED_MAX`] waiting and is closed when it is written more.
+const UNSENT_ALL_MAX: usize = 4 * 1024 * 1024;
+const UNSENT_CROWDED_MAX: usize = 4 * 1024;
 /// What one peer may bring in one turn, so that the others have theirs.
 const READ_A_TURN_MAX: usize = 4_096;
 const ACCEPTED_A_TURN_MAX: u32 = 64;
