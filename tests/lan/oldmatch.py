@@ -36,7 +36,7 @@ class Frames:
                 return None
             try:
                 data = self.socket.recv(65536)
-            except ConnectionError:
+            except OSError:
                 return ""
             if not data:
                 return ""
