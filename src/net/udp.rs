@@ -48,6 +48,14 @@ impl Udp {
         let _ = socket::setsockopt(&self.socket, sockopt::Ipv4RecvErr, &true);
     }
 
+    /// Asks for room for a thousand datagrams that come at once; without
+    /// privilege the system's own limit holds.
+    pub fn want_room(&self) {
+        if socket::setsockopt(&self.socket, sockopt::RcvBufForce, &ROOM).is_err() {
+            let _ = socket::setsockopt(&self.socket, sockopt::RcvBuf, &ROOM);
+        }
+    }
+
     /// The port bound.
     pub fn port(&self) -> u16 {
         self.socket.local_addr().map_or(0, |at| at.port())
@@ -194,6 +202,9 @@ fn is_of_an_earlier_send(error: &io::Error) -> bool {
         )
     )
 }
+
+/// In bytes. The kernel doubles it, and reckons some 770 for a small datagram.
+const ROOM: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {

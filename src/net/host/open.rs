@@ -63,6 +63,7 @@ impl Host {
         let (udp, listener) = open_sockets(&setup)?;
         if let Some(udp) = &udp {
             udp.want_refusals();
+            udp.want_room();
             let key = reactor.watch(udp, Interest::READ);
             self.own(key, Owner::Udp(index));
         }
