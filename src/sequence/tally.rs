@@ -10,8 +10,9 @@
 //!    missing (it is no longer lost then), else **duplicated**.
 //! 3. Duplicates that follow one another as 1, 2, or four from any number up,
 //!    were none: the client has **restarted** (or, above 10, a part was lost).
-//! 4. A 1 is a **restart**, except where a gap before it is likelier: of less
-//!    than 10 numbers, or one that took as long as the missing numbers take.
+//! 4. A 1 is a **restart**, except after a gap of less than 10 numbers that
+//!    took no longer than such a gap may. (A longer gap ends before a 1 once in
+//!    a hundred times, a restart always does.)
 //! 5. A number up to 10 that is behind and too old to be late is a restart,
 //!    whose first numbers were lost.
 //! 6. Anything else is a gap: the numbers between are **lost**. A gap of 100
@@ -32,7 +33,7 @@ const DUPLICATES_FROM_1: u8 = 2;
 const DUPLICATES: u8 = 4;
 /// Rules 3 and 5: a restarted client is heard again by this number at the latest.
 const RESTART_MAX: u8 = 10;
-/// Rule 4: a gap before a 1 that needs no proof by time.
+/// Rule 4: so far ahead, a 1 comes after a gap.
 const GAP_LIKELY: u8 = 10;
 /// Rule 4: a faster pace proves nothing, nor one over fewer numbers.
 const PACE_MIN: Duration = Duration::from_millis(10);
@@ -244,12 +245,7 @@ impl Tally {
         let took = now - self.last_at;
         let takes = self.pace * ahead.into();
         let pace_is_known = self.pace >= PACE_MIN && self.followed >= PACE_KNOWN;
-        if ahead <= GAP_LIKELY {
-            pace_is_known && took > takes * 2 + AGE_MAX
-        } else {
-            let off = (took - takes) + (takes - took);
-            !pace_is_known || off > takes / 8
-        }
+        ahead > GAP_LIKELY || (pace_is_known && took > takes * 2 + AGE_MAX)
     }
 }
 
