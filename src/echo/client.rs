@@ -71,6 +71,10 @@ impl Client {
 
     fn server_known(&mut self, to: SocketAddrV4, turn: &mut Turn<'_>) {
         self.to = Some(to);
+        if self.options.prompt {
+            let road = self.options.transport.name();
+            turn.print(format!("each line goes to {to} over {road}; Ctrl-D ends"));
+        }
         match self.options.transport {
             Transport::Udp => self.next(turn),
             Transport::Tcp => self.connect(to, turn),
@@ -105,6 +109,17 @@ impl Client {
             turn.push(Action::Exit(u8::from(self.unanswered)));
         } else if self.options.prompt {
             turn.push(Action::Prompt("Text: "));
+        }
+    }
+
+    fn input_ended(&mut self, turn: &mut Turn<'_>) {
+        self.ended = true;
+        if self.options.prompt {
+            // Ends the prompt's line.
+            turn.print("");
+        }
+        if self.is_idle() {
+            turn.push(Action::Exit(u8::from(self.unanswered)));
         }
     }
 
@@ -295,12 +310,7 @@ impl Service for Client {
                 self.leave(4, no_server(to, why), turn);
             }
             Event::Line { text } => self.line(text, turn),
-            Event::InputEnded => {
-                self.ended = true;
-                if self.is_idle() {
-                    turn.push(Action::Exit(u8::from(self.unanswered)));
-                }
-            }
+            Event::InputEnded => self.input_ended(turn),
             Event::Datagram { from, bytes } => self.datagram(from, bytes, turn),
             Event::Refused { to } => {
                 if Some(to) == self.to && self.question.is_some() {

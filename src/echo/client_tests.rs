@@ -208,7 +208,11 @@ fn a_person_is_prompted_once_a_line() {
     let mut with_prompt = options(Transport::Udp);
     with_prompt.prompt = true;
     let mut script = Script::start(Client::new(with_prompt));
-    assert_eq!(script.take(), [Action::Prompt("Text: ")]);
+    let greeting = "each line goes to 10.0.0.9:12000 over UDP; Ctrl-D ends";
+    assert_eq!(
+        script.take(),
+        [Action::Print(greeting.into()), Action::Prompt("Text: ")]
+    );
     line(&mut script, b"hello");
     script.take();
     script.datagram(SERVER, b"Alphanumeric.");
@@ -219,4 +223,6 @@ fn a_person_is_prompted_once_a_line() {
             Action::Prompt("Text: ")
         ]
     );
+    script.event(Event::InputEnded);
+    assert_eq!(script.take(), [Action::Print("".into()), Action::Exit(0)]);
 }
