@@ -220,6 +220,7 @@ fn exercise(parser: &mut Parser) -> Outcome {
     let count = count.ok_or_else(|| {
         Failure::usage("give -n, how many servers and clients there are: match run -n 3")
     })?;
+    check_descriptors(count)?;
     let tracker = Tracker::new(tracker::Options {
         quiet,
         exercise: Some(count),
@@ -249,6 +250,18 @@ fn exercise(parser: &mut Parser) -> Outcome {
         }
     }
     host::run(services)
+}
+
+/// Each of the connections has both its ends here.
+fn check_descriptors(count: usize) -> Result<(), Failure> {
+    let (wanted, allowed) = (4 * count + 1, host::connections_max());
+    if wanted > allowed {
+        return Err(Failure::cannot(format!(
+            "-n {count}: this takes {wanted} connections and only {allowed} are allowed here; \
+             give less, or raise the limit of open files (`ulimit -n`)"
+        )));
+    }
+    Ok(())
 }
 
 /// A tracker whose port others want to know.
@@ -286,13 +299,13 @@ struct Later {
 impl Later {
     fn make(&self) -> Box<dyn Service> {
         let place = Place::At(SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.port.get()));
-        let (zeal, quiet) = (Zeal::Once, self.quiet);
+        let quiet = self.quiet;
         match self.kind {
             Kind::Server => Box::new(Server::new(server::Options {
                 name: format!("S{}", self.number),
                 number: None,
                 place,
-                zeal,
+                zeal: Zeal::Once(0),
                 quiet,
             })),
             Kind::Client { rounds } => Box::new(Client::new(client::Options {
@@ -300,7 +313,7 @@ impl Later {
                 rounds,
                 find: None,
                 place,
-                zeal,
+                zeal: Zeal::Once(4),
                 quiet,
             })),
         }

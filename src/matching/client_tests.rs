@@ -5,12 +5,16 @@ use crate::matching::lab::CENTRAL;
 use crate::matching::script::{NOTHING, Script};
 
 fn client(rounds: u32, find: Option<u8>) -> Script<Client> {
+    client_with(rounds, find, Zeal::Return)
+}
+
+fn client_with(rounds: u32, find: Option<u8>, zeal: Zeal) -> Script<Client> {
     let mut script = Script::new(Client::new(Options {
         name: "C1".into(),
         rounds,
         find: find.and_then(Number::new),
         place: Place::At(CENTRAL),
-        zeal: Zeal::Return,
+        zeal,
         quiet: false,
     }));
     assert_eq!(script.start(), ["connect 127.0.0.1:8080"]);
@@ -160,6 +164,30 @@ fn a_refusal_says_why() {
     script.up(1);
     assert_eq!(
         script.hear(1, "FAIL name taken|RSLT S1|"),
-        ["1 closed", "C1: Central refuses: name taken", "exit 4"]
+        [
+            "1 closed",
+            "C1: Central refuses: name taken; give another name",
+            "exit 4"
+        ]
     );
+}
+
+#[test]
+fn in_an_exercise_a_lost_tracker_is_the_end() {
+    let mut script = client_with(1, None, Zeal::Once(4));
+    script.up(1);
+    assert_eq!(
+        script.half_close(1),
+        [
+            "1 closed",
+            "C1: the connection to Central is lost",
+            "exit 4"
+        ]
+    );
+    let mut script = client_with(1, None, Zeal::Once(4));
+    script.up(1);
+    assert_eq!(script.wait().1.last().unwrap(), "exit 4", "no result");
+    let mut script = client_with(1, None, Zeal::Once(4));
+    assert_eq!(script.refuse().last().unwrap(), "exit 4", "no tracker");
+    assert_eq!(script.role.deadline(), None);
 }

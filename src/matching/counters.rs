@@ -21,6 +21,11 @@ pub struct Counters {
     pub silent: u32,
 }
 
+/// One more; a full counter stays full.
+pub(super) fn bump(counter: &mut u32) {
+    *counter = counter.saturating_add(1);
+}
+
 impl fmt::Display for Counters {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

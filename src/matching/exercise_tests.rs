@@ -370,7 +370,7 @@ fn the_exercise_runs_to_its_end() {
                 name: format!("S{i}"),
                 number: None,
                 place: Place::At(CENTRAL),
-                zeal: Zeal::Once,
+                zeal: Zeal::Once(0),
                 quiet: false,
             })));
         }
@@ -380,7 +380,7 @@ fn the_exercise_runs_to_its_end() {
                 rounds: 5,
                 find: None,
                 place: Place::At(CENTRAL),
-                zeal: Zeal::Once,
+                zeal: Zeal::Once(4),
                 quiet: false,
             })));
         }

@@ -32,8 +32,8 @@ pub struct Link {
 /// How hard a peer tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Zeal {
-    /// A connection that ends is the end.
-    Once,
+    /// A tracker that is not there or is lost is the end, with this exit code.
+    Once(u8),
     /// A tracker that is not there at the start is the end; a lost one is
     /// looked for.
     Return,
@@ -165,7 +165,11 @@ impl Link {
         if self.was_welcome {
             self.fail(why, turn);
         } else {
-            self.give_up(&format!("Central refuses: {why}"), turn);
+            let advice = match why {
+                "name taken" => "; give another name",
+                _ => "",
+            };
+            self.give_up(&format!("Central refuses: {why}{advice}"), turn);
         }
     }
 
@@ -185,9 +189,15 @@ impl Link {
 
     /// Complains, and leaves the program.
     pub fn give_up(&mut self, why: &str, turn: &mut Turn<'_>) {
+        self.end(why, 4, turn);
+    }
+
+    fn end(&mut self, why: &str, code: u8, turn: &mut Turn<'_>) {
         self.leave(turn);
-        turn.complain(format!("{}: {why}", self.who));
-        turn.push(Action::Exit(4));
+        if code != 0 {
+            turn.complain(format!("{}: {why}", self.who));
+        }
+        turn.push(Action::Exit(code));
     }
 
     fn look_up(&mut self, turn: &mut Turn<'_>) {
@@ -224,9 +234,8 @@ impl Link {
 
     /// Waits for the next try; the first failure in a row is told.
     fn fail(&mut self, why: &str, turn: &mut Turn<'_>) {
-        if self.zeal == Zeal::Once {
-            self.state = State::Idle;
-            return;
+        if let Zeal::Once(code) = self.zeal {
+            return self.end(why, code, turn);
         }
         let doubled = WAIT_FIRST * (1 << self.failures.min(8));
         let half = doubled.min(WAIT_MAX).micros() / 2;

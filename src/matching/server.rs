@@ -49,11 +49,9 @@ pub struct Options {
 impl Service for Server {
     fn handle(&mut self, event: Event<'_>, turn: &mut Turn<'_>) {
         match self.link.handle(&event, turn) {
-            News::Nothing => {}
+            News::Nothing | News::Lost => {}
             News::Up(peer) => self.greet(peer, turn),
             News::Bytes(peer, bytes) => self.receive(peer, bytes, turn),
-            News::Lost if self.options.zeal == Zeal::Once => turn.push(Action::Exit(0)),
-            News::Lost => {}
         }
         match event {
             Event::Timer => self.send_held_back(turn),

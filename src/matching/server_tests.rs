@@ -172,7 +172,11 @@ fn a_refusal_is_the_end_at_first_and_tried_again_later() {
     let mut script = started(3);
     assert_eq!(
         script.hear(1, "FAIL name taken|"),
-        ["1 closed", "S1: Central refuses: name taken", "exit 4"]
+        [
+            "1 closed",
+            "S1: Central refuses: name taken; give another name",
+            "exit 4"
+        ]
     );
     let mut script = started(3);
     assert_eq!(
@@ -194,7 +198,7 @@ fn a_tracker_that_talks_nonsense_is_left() {
 fn it_ends_when_told_to() {
     let mut script = started(3);
     assert_eq!(script.tell(Event::Stop), ["exit 0"]);
-    let mut script = server(Some(3), Place::At(CENTRAL), Zeal::Once);
+    let mut script = server(Some(3), Place::At(CENTRAL), Zeal::Once(0));
     script.start();
     script.up(1);
     assert_eq!(script.half_close(1), ["1 closed", "exit 0"]);

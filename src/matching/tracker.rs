@@ -7,7 +7,7 @@
 //! out of turn is counted, and [`WRONG_MAX`] such frames end it.
 
 use super::ANSWER_TIME;
-use super::counters::Counters;
+use super::counters::{Counters, bump};
 use super::holder::{Holder, Meaning, Numbers};
 use super::search::{Search, Searches};
 use super::wire::{self, FRAME_MAX, Message, Number, Splitter};
@@ -22,7 +22,7 @@ pub const SERVERS_MAX: usize = 1_024;
 pub const CLIENTS_MAX: usize = 1_024;
 /// How many connections may stand without a greeting; the next one ends the
 /// oldest, so that whoever greets at once comes in, however many are silent.
-pub const UNGREETED_MAX: usize = 2_048;
+pub const UNGREETED_MAX: usize = 512;
 /// How long a connection may stand without a greeting.
 pub const GREETING_TIME: Duration = Duration::from_secs(10);
 /// How many searches a client may send ahead of their results.
@@ -135,7 +135,7 @@ impl Tracker {
         if self.ungreeted.len() >= UNGREETED_MAX
             && let Some((&oldest, _)) = self.ungreeted.first_key_value()
         {
-            self.counters.silent += 1;
+            bump(&mut self.counters.silent);
             self.close(oldest, turn);
         }
         self.ungreeted.insert(peer, turn.now + GREETING_TIME);
@@ -185,7 +185,7 @@ impl Tracker {
     }
 
     fn refuse(&mut self, peer: Peer, who: &str, why: &str, turn: &mut Turn<'_>) {
-        self.counters.refused += 1;
+        bump(&mut self.counters.refused);
         self.trace(turn, || {
             format!("Central: refused \"{}\": {why}.", visible(who.as_bytes()))
         });
@@ -234,7 +234,7 @@ impl Tracker {
             .first_key_value()
             .filter(|&(_, &due)| due <= turn.now)
         {
-            self.counters.silent += 1;
+            bump(&mut self.counters.silent);
             self.close(peer, turn);
         }
         while let Some(number) = self.searches.overdue(turn.now) {
@@ -279,7 +279,7 @@ impl Tracker {
                 None => return,
                 Some(Ok(frame)) => self.take(peer, &frame, turn),
                 Some(Err(_)) => {
-                    self.counters.wrong += 1;
+                    bump(&mut self.counters.wrong);
                     self.reject(peer, "frame too long", turn);
                 }
             }
@@ -293,7 +293,7 @@ impl Tracker {
                 Ok(Message::Hello(name)) => self.greet(peer, name, true, turn),
                 Ok(Message::Hi(name)) => self.greet(peer, name, false, turn),
                 _ => {
-                    self.counters.wrong += 1;
+                    bump(&mut self.counters.wrong);
                     self.reject(peer, "bad greeting", turn);
                 }
             }
@@ -309,7 +309,7 @@ impl Tracker {
     }
 
     fn wrong(&mut self, peer: Peer, turn: &mut Turn<'_>) {
-        self.counters.wrong += 1;
+        bump(&mut self.counters.wrong);
         if let Some(stream) = self.streams.get_mut(&peer) {
             stream.wrong += 1;
             if stream.wrong >= WRONG_MAX {
@@ -350,11 +350,11 @@ impl Tracker {
                 let search = self.searches.running(number);
                 match search.filter(|search| !search.found.contains(&peer)) {
                     Some(search) => search.found.push(peer),
-                    None => self.counters.stale += 1,
+                    None => bump(&mut self.counters.stale),
                 }
             }
             Meaning::HoldsNot => {}
-            Meaning::Stale => self.counters.stale += 1,
+            Meaning::Stale => bump(&mut self.counters.stale),
             Meaning::Wrong => self.wrong(peer, turn),
         }
         self.settle(unblocked, settled);
@@ -410,7 +410,7 @@ impl Tracker {
             search.pending += usize::from(server.ask(search.number));
             self.blocking += usize::from(server.blocks());
         }
-        self.counters.searches = self.counters.searches.wrapping_add(1);
+        bump(&mut self.counters.searches);
         let number = search.number.value();
         self.trace(turn, || {
             let (count, end) = match self.servers.len() {
@@ -435,11 +435,12 @@ impl Tracker {
         }
         match number {
             Some(number) => {
-                let shared = self.searches.add(number, peer, self.arrivals);
-                self.counters.shared = self.counters.shared.wrapping_add(u32::from(shared));
+                if self.searches.add(number, peer, self.arrivals) {
+                    bump(&mut self.counters.shared);
+                }
             }
             None => {
-                self.counters.no_number = self.counters.no_number.wrapping_add(1);
+                bump(&mut self.counters.no_number);
                 self.answer(peer, &wire::build(Message::Result("")), turn);
             }
         }

@@ -127,6 +127,13 @@ def test_run_wants_two(loopback):
     assert loopback.run("match", "run").code == 2
 
 
+def test_run_says_when_it_takes_too_many_connections(loopback):
+    done = subprocess.run(["sh", "-c", 'ulimit -n 100 && exec "$0" match run -n 50', lab.program()],
+                          capture_output=True, text=True, timeout=20)
+    assert done.returncode == 4
+    assert "ulimit -n" in done.stderr and done.stdout == ""
+
+
 def test_run_ends_when_told_though_nobody_reads(loopback):
     with subprocess.Popen([lab.program(), "match", "run", "-n", "300"],
                           stdout=subprocess.PIPE, preexec_fn=loopback.enter_child) as process:
@@ -430,7 +437,7 @@ def test_a_name_is_taken_once(loopback, tracker, closing):
     tracker.wait_servers(1)
     second = server(loopback, tracker.port, "S1")
     assert second.wait() == 4
-    assert second.stderr == "S1: Central refuses: name taken\n"
+    assert second.stderr == "S1: Central refuses: name taken; give another name\n"
     done = loopback.run("match", "client", "S1", "--server", f"127.0.0.1:{tracker.port}",
                         "--rounds", "1")
     assert done.code == 0, "a client may have a server's name"

@@ -16,6 +16,7 @@ mod open;
 pub use finder::MasterQuestion;
 pub use journal::read_journal;
 pub(crate) use open::cannot_bind;
+pub use open::connections_max;
 
 use super::entropy::OsEntropy;
 use super::output::Output;

@@ -28,7 +28,7 @@ impl Host {
             owners: Vec::new(),
             links: BTreeMap::new(),
             last_peer: 0,
-            links_max: raise_descriptor_limit(),
+            links_max: connections_max(),
             lingering: VecDeque::new(),
             listeners_paused: None,
             pending: VecDeque::new(),
@@ -138,7 +138,7 @@ pub(crate) fn cannot_bind(protocol: &str, at: SocketAddrV4, error: &io::Error) -
 
 /// Raises the limit of open descriptors as far as is allowed, and gives how
 /// many connections that makes.
-fn raise_descriptor_limit() -> usize {
+pub fn connections_max() -> usize {
     let resource = Resource::RLIMIT_NOFILE;
     let Ok((soft, hard)) = getrlimit(resource) else {
         return LINKS_IF_UNKNOWN;
