@@ -117,7 +117,7 @@ impl Control {
         listener.set_nonblocking(true).map_err(Closed::Cannot)?;
         Ok(Self {
             path: path.into(),
-            key: reactor.watch(&listener, Interest::READ),
+            key: reactor.watch_aside(&listener),
             listener,
             clients: Vec::new(),
         })

@@ -3,6 +3,7 @@
 //! [`reactor`] is the loop; [`host`] drives the services by it, [`board`] the
 //! election.
 
+mod aside;
 pub mod board;
 pub mod clock;
 pub mod control;

@@ -6,6 +6,7 @@
 //! number of busy turns in a row: a process that was late then hears what is
 //! queued before it calls anyone dead, and a flood cannot stop its timers.
 
+use super::aside::Aside;
 use super::clock;
 use super::sys::{self, PollFd};
 use crate::time::{Duration, Instant};
@@ -16,6 +17,9 @@ use std::os::fd::AsRawFd;
 /// watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(u32);
+
+/// Keys of descriptors that are watched aside have this bit.
+const ASIDE: u32 = 1 << 31;
 
 impl Key {
     /// The key as an index: keys are small and dense.
@@ -105,6 +109,8 @@ pub struct Reactor {
     /// Dense; a free place has descriptor −1, which poll passes over.
     set: Vec<PollFd>,
     free: Vec<Key>,
+    /// Who is seldom ready, with the place in `set` that stands for all.
+    aside: Option<(Key, Aside)>,
     now: Instant,
     busy_turns: u32,
     busy_turns_max: u32,
@@ -117,6 +123,7 @@ impl Reactor {
         Self {
             set: Vec::new(),
             free: Vec::new(),
+            aside: None,
             now: clock::now(),
             busy_turns: 0,
             busy_turns_max,
@@ -145,6 +152,25 @@ impl Reactor {
         Key(self.set.len() as u32 - 1)
     }
 
+    /// Watches a descriptor that is seldom ready for input: it costs a turn
+    /// nothing until it is. Never for a regular file, and its interest stays.
+    pub fn watch_aside(&mut self, fd: &impl AsRawFd) -> Key {
+        if self.aside.is_none()
+            && let Ok(aside) = Aside::new()
+        {
+            let key = self.watch(&aside, Interest::READ);
+            self.aside = Some((key, aside));
+        }
+        let watched = self
+            .aside
+            .as_mut()
+            .and_then(|(_, aside)| aside.watch(fd.as_raw_fd(), Interest::READ.0).ok());
+        match watched {
+            Some(number) => Key(ASIDE | number as u32),
+            None => self.watch(fd, Interest::READ),
+        }
+    }
+
     /// Watches a descriptor for something else.
     pub fn set_interest(&mut self, key: Key, interest: Interest) {
         if let Some(entry) = self.set.get_mut(key.index()) {
@@ -154,6 +180,12 @@ impl Reactor {
 
     /// Watches a descriptor no more; the key is void.
     pub fn unwatch(&mut self, key: Key) {
+        if key.0 & ASIDE != 0 {
+            if let Some((_, aside)) = &mut self.aside {
+                aside.unwatch((key.0 & !ASIDE) as usize);
+            }
+            return;
+        }
         if let Some(entry) = self.set.get_mut(key.index())
             && entry.fd != FREE.fd
         {
@@ -219,7 +251,14 @@ impl Reactor {
             if said.is_gone() {
                 entry.fd = NOT_OPEN;
             }
-            handler.ready(self, key, said);
+            match &self.aside {
+                Some((all, aside)) if *all == key => {
+                    for (number, bits) in aside.ready() {
+                        handler.ready(self, Key(ASIDE | number as u32), Ready(bits));
+                    }
+                }
+                _ => handler.ready(self, key, said),
+            }
         }
     }
 }

@@ -160,3 +160,40 @@ fn two_thousand_descriptors_are_one_call() {
     reactor.run(&mut seen).unwrap();
     assert_eq!(seen.0, (0..10).map(|i| i * 200 + 150).collect::<Vec<_>>());
 }
+
+#[test]
+fn who_is_watched_aside_is_heard_as_the_others_are() {
+    let mut reactor = Reactor::new(64);
+    let ((mut a, b), (mut c, d)) = (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+    let keys = [reactor.watch(&b, Interest::READ), reactor.watch_aside(&d)];
+    assert_ne!(keys[0], keys[1]);
+    a.write_all(b"x").unwrap();
+    c.write_all(b"yz").unwrap();
+    let mut probe = Probe {
+        streams: vec![(keys[0], b), (keys[1], d)],
+        turns_max: 2,
+        ..Probe::default()
+    };
+    reactor.run(&mut probe).unwrap();
+    probe.read.sort_unstable();
+    assert_eq!(probe.read, [0, 1, 1], "one read a turn");
+}
+
+#[test]
+fn a_place_aside_can_be_given_anew() {
+    let mut reactor = Reactor::new(64);
+    let ((mut a, b), (mut c, d)) = (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+    let first = reactor.watch_aside(&b);
+    reactor.unwatch(first);
+    a.write_all(b"unheard").unwrap();
+    let second = reactor.watch_aside(&d);
+    assert_eq!(first, second);
+    c.write_all(b"x").unwrap();
+    let mut probe = Probe {
+        streams: vec![(second, d)],
+        turns_max: 1,
+        ..Probe::default()
+    };
+    reactor.run(&mut probe).unwrap();
+    assert_eq!(probe.read, [0]);
+}

@@ -43,6 +43,27 @@ pub fn poll(set: &mut [PollFd], timeout_us: Option<u64>) -> io::Result<usize> {
 /// The longest that one call of [`poll`] waits.
 pub const POLL_SECONDS_MAX: u64 = 3_600;
 
+/// Adds `fd` to an epoll set, for poll's `events`, with `data` of the caller's.
+pub fn epoll_add(epoll: RawFd, fd: RawFd, events: i16, data: u64) -> io::Result<()> {
+    let mut event = libc::epoll_event {
+        events: u32::from(events.cast_unsigned()),
+        u64: data,
+    };
+    // SAFETY: the event is a live one; what the numbers mean is the kernel's
+    // to check.
+    match unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Removes `fd` from an epoll set. One that is closed has left it already.
+pub fn epoll_remove(epoll: RawFd, fd: RawFd) {
+    // SAFETY: no memory is handed over; what the numbers mean is the kernel's
+    // to check.
+    unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, fd, core::ptr::null_mut()) };
+}
+
 /// Fills `buffer` from getrandom(2) without ever waiting for the kernel's pool:
 /// on kernels 3.17 to 5.18 that can take minutes after boot. False when the
 /// pool is not ready or the call is unknown.

@@ -25,7 +25,7 @@ use super::hook::Hook;
 use super::log::{Log, Target};
 use super::netlink::Doorbell;
 use super::pidfile::PidFile;
-use super::reactor::{Handler, Interest, Key, Reactor, Ready};
+use super::reactor::{Handler, Key, Reactor, Ready};
 use super::record::{Record, Source};
 use super::signals::Signals;
 use super::sys::Batch;
@@ -169,7 +169,7 @@ impl Driver {
         record: Option<File>,
     ) -> Self {
         let doorbell = Doorbell::hang().ok().map(|doorbell| {
-            let key = reactor.watch(&doorbell, Interest::READ);
+            let key = reactor.watch_aside(&doorbell);
             (key, doorbell)
         });
         let record = record.map(|file| Record::new(file, &options.board));
@@ -179,7 +179,7 @@ impl Driver {
             open: None,
             absent: None,
             doorbell,
-            signals: (reactor.watch(&signals, Interest::READ), signals),
+            signals: (reactor.watch_aside(&signals), signals),
             scan_at: None,
             scanned: None,
             control: None,

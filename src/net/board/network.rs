@@ -158,7 +158,7 @@ impl Driver {
                 .map(|claims| reactor.watch(claims, Interest::READ)),
             limited: sockets
                 .limited()
-                .map(|limited| reactor.watch(limited, Interest::READ)),
+                .map(|limited| reactor.watch_aside(limited)),
         };
         let now = reactor.now();
         let network = Network {
