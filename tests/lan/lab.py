@@ -336,6 +336,12 @@ class Host(Place):
         """The cable plugged in or pulled: carrier, not the interface, changes."""
         ip("-n", self.lan.switch, "link", "set", f"p{self.number}", state)
 
+    def lose(self, percent):
+        """So many of the datagrams that arrive are lost."""
+        run("ip", "netns", "exec", self.namespace, "nft", "-f", "-", batch=(
+            "table ip loss { chain in { type filter hook input priority 0; "
+            f"numgen random mod 100 < {percent} drop\n}}\n}}\n"))
+
     def board(self, *options, **more):
         board = Board(self, self.address, self.port,
                       more.pop("name", f"B{self.number}"), [*self.options, *options], **more)
@@ -349,10 +355,15 @@ class Host(Place):
         return self.udp(self.broadcast, self.port, shared=True, buffer=4 << 20)
 
 
+def run(*arguments, batch=None):
+    """Runs a program of the system's; fails if it fails."""
+    subprocess.run(arguments, input=batch, text=True, check=True,
+                   stdout=subprocess.DEVNULL, timeout=60)
+
+
 def ip(*arguments, batch=None):
     """Runs ip(8)."""
-    subprocess.run(["ip", *arguments], input=batch, text=True, check=True,
-                   stdout=subprocess.DEVNULL, timeout=60)
+    run("ip", *arguments, batch=batch)
 
 
 class Lan:
