@@ -119,6 +119,11 @@ pub trait Service {
     /// the future, or be none: a timer that fires for ever is a busy loop.
     fn deadline(&self) -> Option<Instant>;
 
+    /// Told before the first event: how many connections the host can hold. A
+    /// service that lets the longest silent go when its own table is full must
+    /// do so earlier where descriptors are few, or newcomers would wait.
+    fn set_room(&mut self, _connections: usize) {}
+
     /// Whether a line of standard input may be handed in now. What is not
     /// wanted yet waits unread, so that a client fed from a large file needs
     /// no queue of its own.

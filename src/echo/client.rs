@@ -32,6 +32,7 @@ pub struct Client {
     /// The connection has brought an answer: its server may have closed it
     /// before the next text got there.
     link_is_used: bool,
+    late_is_told: bool,
     /// Nothing more comes from standard input.
     ended: bool,
     /// Some text got no answer: exit code 1.
@@ -64,6 +65,7 @@ impl Client {
             link: Link::None,
             question: None,
             link_is_used: false,
+            late_is_told: false,
             ended: false,
             unanswered: false,
         }
@@ -144,6 +146,7 @@ impl Client {
     }
 
     fn send(&mut self, text: &[u8], turn: &mut Turn<'_>) {
+        self.late_is_told = false;
         self.question = Some(Question {
             text: text.to_vec(),
             answer: Vec::new(),
@@ -179,13 +182,24 @@ impl Client {
         if self.question.is_some() {
             self.answered(bytes, turn);
         } else {
+            self.too_late(bytes, turn);
+        }
+    }
+
+    /// Told once a text, or a server could fill the screen.
+    fn too_late(&mut self, bytes: &[u8], turn: &mut Turn<'_>) {
+        if !self.late_is_told {
+            self.late_is_told = true;
             turn.complain(format!("too late: \"{}\"", visible(bytes)));
         }
     }
 
-    fn bytes(&mut self, bytes: &[u8], turn: &mut Turn<'_>) {
+    fn bytes(&mut self, peer: Peer, bytes: &[u8], turn: &mut Turn<'_>) {
         let Some(question) = &mut self.question else {
-            return turn.complain(format!("too late: \"{}\"", visible(bytes)));
+            // More than an answer: this connection's next one would be wrong.
+            self.link = Link::None;
+            turn.push(Action::Close { peer });
+            return self.too_late(bytes, turn);
         };
         let room = wire::TEXT_MAX.saturating_sub(question.answer.len());
         question
@@ -317,7 +331,10 @@ impl Service for Client {
                     self.not_answered(no_server(to, "nobody listens there"), turn);
                 }
             }
-            Event::Bytes { bytes, .. } => self.bytes(bytes, turn),
+            Event::Bytes { peer, bytes } if self.link == Link::Open(peer) => {
+                self.bytes(peer, bytes, turn);
+            }
+            Event::Bytes { .. } => {}
             Event::HalfClosed { peer } | Event::Closed { peer } => self.closed(peer, turn),
             Event::Timer => self.timer(turn),
             Event::Stop => turn.push(Action::Exit(u8::from(self.unanswered))),

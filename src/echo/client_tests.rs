@@ -226,3 +226,25 @@ fn a_person_is_prompted_once_a_line() {
     script.event(Event::InputEnded);
     assert_eq!(script.take(), [Action::Print("".into()), Action::Exit(0)]);
 }
+
+#[test]
+fn a_server_that_never_stops_talking_fills_no_screen() {
+    let mut script = Script::start(Client::new(options(Transport::Tcp)));
+    script.open(7);
+    line(&mut script, b"one");
+    script.bytes(7, b"Alphanumeric").take();
+    for _ in 0..100 {
+        script.bytes(7, &[b'x'; 4_096]);
+    }
+    let actions = script.take();
+    assert_eq!(actions.len(), 2, "{actions:?}");
+    assert_eq!(actions[0], Action::Close { peer: Peer(7) });
+    line(&mut script, b"two");
+    assert_eq!(script.sent(), ["connect 10.0.0.9:12000"]);
+    // Over UDP it is told once a text.
+    let mut script = Script::start(Client::new(options(Transport::Udp)));
+    for _ in 0..100 {
+        script.datagram(SERVER, b"noise");
+    }
+    assert_eq!(script.take().len(), 1);
+}

@@ -39,6 +39,7 @@ pub struct Server {
     quiet: bool,
     port: u16,
     peers: BTreeMap<Peer, Connection>,
+    peers_max: usize,
     /// Not after the first `due` of any connection.
     next_due: Option<Instant>,
     answers_to_answers: (Instant, u32),
@@ -79,6 +80,7 @@ impl Server {
             quiet,
             port: 0,
             peers: BTreeMap::new(),
+            peers_max: PEERS_MAX,
             next_due: None,
             answers_to_answers: (Instant::ZERO, 0),
             counters: Counters::default(),
@@ -147,7 +149,7 @@ impl Server {
 
     fn opened(&mut self, peer: Peer, address: SocketAddrV4, turn: &mut Turn<'_>) {
         self.counters.connections += 1;
-        if self.peers.len() >= PEERS_MAX {
+        if self.peers.len() >= self.peers_max {
             let silent = self.peers.iter().min_by_key(|(_, c)| c.heard);
             if let Some((&silent, _)) = silent {
                 self.peers.remove(&silent);
@@ -259,6 +261,11 @@ impl Service for Server {
 
     fn deadline(&self) -> Option<Instant> {
         self.next_due
+    }
+
+    fn set_room(&mut self, connections: usize) {
+        // Those that were let go take a while to leave.
+        self.peers_max = PEERS_MAX.min(connections - connections / 8);
     }
 }
 

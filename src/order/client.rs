@@ -11,6 +11,8 @@ use core::net::SocketAddrV4;
 pub const SILENCE: Duration = Duration::from_secs(1);
 /// The most that is read of a server.
 pub const REPLY_MAX: usize = 65_536;
+/// What is shown of a reply that is no verdict.
+const SHOWN_MAX: usize = 200;
 
 /// What the command line decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +67,9 @@ impl Client {
         let room = REPLY_MAX.saturating_sub(self.heard.len());
         self.heard
             .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        if self.heard.len() >= REPLY_MAX {
+            return self.conclude(turn);
+        }
         match wire::reply(&self.heard) {
             Reply::Nothing | Reply::Other(_) => self.silence = None,
             Reply::Verdict(_) | Reply::Error(_) => self.silence = Some(turn.now + SILENCE),
@@ -87,7 +92,8 @@ impl Client {
                 1
             }
             Reply::Other(text) => {
-                turn.complain(format!("{place} gives no verdict: \"{}\"", visible(&text)));
+                let start = visible(text.get(..SHOWN_MAX).unwrap_or(&text));
+                turn.complain(format!("{place} gives no verdict: \"{start}\""));
                 1
             }
             Reply::Nothing => {
@@ -112,7 +118,8 @@ impl Client {
         let why = match wire::reply(&self.heard) {
             Reply::Verdict(_) | Reply::Error(_) => return self.conclude(turn),
             Reply::Other(text) => {
-                format!("no verdict within {timeout}, only \"{}\"", visible(&text))
+                let start = visible(text.get(..SHOWN_MAX).unwrap_or(&text));
+                format!("no verdict within {timeout}, only \"{start}\"")
             }
             Reply::Nothing => {
                 format!("no verdict within {timeout}: is the other contestant there?")

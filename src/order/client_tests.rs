@@ -105,3 +105,16 @@ fn a_dripping_server_does_not_hold_the_client() {
         [Action::Print(_), Action::Exit(0), ..]
     ));
 }
+
+/// One that never stops talking is left when it has said too much.
+#[test]
+fn a_babbling_server_is_left() {
+    let mut script = client();
+    script.open(1).take();
+    for _ in 0..20 {
+        script.bytes(1, &[b'x'; 4_096]);
+    }
+    let start = "x".repeat(200);
+    let why = format!("10.0.0.9:12000 gives no verdict: \"{start}\"");
+    ends(&mut script, Action::Complain(why), 1);
+}

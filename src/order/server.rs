@@ -40,6 +40,7 @@ pub struct Server {
     options: Options,
     /// By number, so in the order of connection.
     room: BTreeMap<Peer, Contestant>,
+    room_max: usize,
     rounds: u64,
     /// Not after the first moment at which any contestant is due.
     next_due: Option<Instant>,
@@ -51,6 +52,7 @@ impl Server {
         Self {
             options,
             room: BTreeMap::new(),
+            room_max: ROOM_MAX,
             rounds: 0,
             next_due: None,
         }
@@ -69,7 +71,7 @@ impl Server {
     }
 
     fn opened(&mut self, peer: Peer, address: SocketAddrV4, turn: &mut Turn<'_>) {
-        if self.room.len() >= ROOM_MAX {
+        if self.room.len() >= self.room_max {
             let silent = self.room.iter().filter(|(_, other)| other.is_silent());
             let Some((&oldest, _)) = silent.min_by_key(|(_, other)| other.until) else {
                 turn.push(Action::Close { peer });
@@ -364,6 +366,11 @@ impl Service for Server {
 
     fn deadline(&self) -> Option<Instant> {
         self.next_due
+    }
+
+    fn set_room(&mut self, connections: usize) {
+        // Those that were let go take a while to leave.
+        self.room_max = ROOM_MAX.min(connections - connections / 8);
     }
 }
 

@@ -14,9 +14,10 @@ import lab
 class Server:
     """A service's server on a free port of its own choosing."""
 
-    def __init__(self, place, service, *options, port=0):
-        self.place = place
-        self.process = place.boardroom(service, "server", "--port", port, *options)
+    def __init__(self, place, service, *options, port=0, descriptors=None):
+        limit = ["prlimit", f"--nofile={descriptors}"] if descriptors else []
+        self.process = place.start(
+            [*limit, lab.program(), service, "server", "--port", port, *options])
         self.port = port or lab.wait_for(self.told_port, what="the port told")
 
     def told_port(self):
@@ -42,7 +43,11 @@ class Server:
         """Whether it uses next to no CPU time over a while."""
         before = self.process.cpu_seconds()
         threading.Event().wait(seconds)
-        return self.process.cpu_seconds() - before <= 0.02
+        return self.process.cpu_seconds() - before <= seconds / 20
+
+    def wait_idle(self):
+        """Waits until it has worked off what it has; fails if it spins."""
+        lab.wait_for(lambda: self.is_idle(0.1), 10, "rest: something spins")
 
     def tcp(self):
         return Tcp(self.port)

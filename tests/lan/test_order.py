@@ -11,6 +11,7 @@ import lab
 from services import Listening, Master, Server, can_start_again, run
 
 READY = "The server is ready to receive"
+TIE = "It was a tie, decided by the order of connection"
 
 
 @pytest.fixture
@@ -32,40 +33,68 @@ def both(first, second, verdict):
     second.close()
 
 
+def judged(server, play, verdict):
+    """The verdict on two connections between which play(first, second) sends.
+
+    On a busy machine both messages may reach the server in one turn of its
+    loop. It says that it was a tie then, and the round is played again.
+    """
+    for _ in range(20):
+        ties = server.lines().count(TIE)
+        first, second = pair(server)
+        play(first, second)
+        verdicts = {first.receive_all(), second.receive_all()}
+        first.close()
+        second.close()
+        server.wait_idle()
+        if server.lines().count(TIE) == ties:
+            assert verdicts == {verdict.encode()}
+            return
+    raise AssertionError("nothing but ties: is the machine this busy?")
+
+
+def send_in_pieces(peer, message, cuts):
+    for start, stop in zip([0, *cuts], [*cuts, len(message)]):
+        peer.send(message[start:stop])
+        time.sleep(0.01 if cuts else 0)
+
+
 def test_five_of_five(server):
     """The second connection's message comes first, in every shape."""
     for shape in ("plain", "newline", "split", "byte by byte", "greeted"):
-        first, second = pair(server)
-        if shape == "greeted":
-            assert first.receive() == b"Client X connected"
-            assert second.receive() == b"Client Y connected"
         end = b"\n" if shape == "newline" else b""
         message = b"Client Y: Bob" + end
-        cuts = {"split": [3, 11], "byte by byte": range(len(message))}.get(shape, [])
-        for start, stop in zip([0, *cuts], [*cuts, len(message)]):
-            second.send(message[start:stop])
-            time.sleep(0.01 if cuts else 0)
-        time.sleep(0.02)
-        first.send(b"Client X: Ann" + end)
-        both(first, second, "Y: Bob received before X: Ann")
+        cuts = {"split": [3, 11], "byte by byte": range(1, len(message))}.get(shape, [])
+
+        def play(first, second):
+            if shape == "greeted":
+                assert first.receive() == b"Client X connected"
+                assert second.receive() == b"Client Y connected"
+            send_in_pieces(second, message, cuts)
+            time.sleep(0.02)
+            first.send(b"Client X: Ann" + end)
+
+        judged(server, play, "Y: Bob received before X: Ann")
     assert server.stop() == 0
-    printed = [line for line in server.lines() if not line.endswith(" connected")]
-    assert len(server.lines()) == len(printed) + 2, "two were greeted"
-    assert printed == [READY] + 5 * [
+    rounds = "\n".join(server.lines()).split(READY)
+    rounds = [one.strip().splitlines() for one in rounds if TIE not in one and one.strip()]
+    assert [line for line in rounds[-1] if line.endswith("X connected")], "greeted"
+    assert [[line for line in one if not line.endswith(" connected")] for one in rounds] == 5 * [[
         "Message Received: Client Y: Bob", "Message Received: Client X: Ann",
-        "Sent acknowledgment to both X and Y", READY]
+        "Sent acknowledgment to both X and Y"]]
 
 
 def test_one_begins_the_other_ends_first(server):
     """What counts is when the name begins, not when the text begins or ends."""
-    first, second = pair(server)
-    first.send(b"Client X:")
-    time.sleep(0.02)
-    second.send(b"Client Y: B")
-    time.sleep(0.01)
-    first.send(b" Ann\n")
-    second.send(b"ob\n")
-    both(first, second, "Y: Bob received before X: Ann")
+    def play(first, second):
+        first.send(b"Client X:")
+        time.sleep(0.02)
+        second.send(b"Client Y: B")
+        time.sleep(0.01)
+        first.send(b" Ann\n")
+        second.send(b"ob\n")
+
+    judged(server, play, "Y: Bob received before X: Ann")
 
 
 def test_other_texts(server):
@@ -74,11 +103,12 @@ def test_other_texts(server):
             ((b"Client Y: Ann", b"Bob"), "Y: Ann received before X: Bob"),
             ((b"Client X: Ann\r\n", b"Client Y: Bob\0\0\0"), "X: Ann received before Y: Bob"),
             ((b"client x", b"\nCl\n"), "X: client x received before Y: Cl")):
-        first, second = pair(server)
-        first.send(texts[0])
-        time.sleep(0.02)
-        second.send(texts[1])
-        both(first, second, verdict)
+        def play(first, second):
+            first.send(texts[0])
+            time.sleep(0.02)
+            second.send(texts[1])
+
+        judged(server, play, verdict)
     first, second = pair(server)
     first.send(b"Client X: \xff\x1b[2J").half_close()
     time.sleep(0.02)
@@ -88,18 +118,27 @@ def test_other_texts(server):
     assert "Message Received: Client X: \\xff\\x1b[2J" in server.lines()
 
 
-def test_the_silent_block_nobody(server):
-    silent = [server.tcp() for _ in range(20)]
-    first, second = pair(server)
-    begun = time.monotonic()
+def second_first(first, second):
     second.send(b"Client Y: Bob\n")
     time.sleep(0.02)
     first.send(b"Client X: Ann\n")
-    both(first, second, "Y: Bob received before X: Ann")
-    assert time.monotonic() - begun < 0.5
+
+
+def test_the_silent_block_nobody(server):
+    silent = [server.tcp() for _ in range(20)]
+    judged(server, second_first, "Y: Bob received before X: Ann")
     for one in silent:
         one.close()
-    lab.wait_for(server.is_idle, what="rest: an end spins")
+    server.wait_idle()
+
+
+def test_crowds_of_the_silent_keep_nobody_out(loopback):
+    server = Server(loopback, "order", descriptors=200)
+    silent = [server.tcp() for _ in range(400)]
+    judged(server, second_first, "Y: Bob received before X: Ann")
+    assert silent[0].receive_all() == b"Error: the server is full"
+    for one in silent:
+        one.close()
 
 
 def test_vanishing(server):
@@ -107,7 +146,6 @@ def test_vanishing(server):
         server.tcp().vanish()
         server.tcp().send(b"Clie").vanish()
         server.tcp().half_close().close()
-    lab.wait_for(lambda: server.lines().count("Sent acknowledgment to Y") == 0)
     # One that says X and dies: another X takes its place.
     dead = server.tcp().send(b"Client X: Tpyo\n")
     server.wait_line("Message Received: Client X: Tpyo")
@@ -161,14 +199,15 @@ def test_three_contestants_two_rounds(loopback):
         peers = [server.tcp() for _ in range(3)]
         time.sleep(0.05)
         for peer, text in zip(reversed(peers), (b"Client Z: C\n", b"Client X: B\n", b"A\n")):
+            heard = len(server.lines())
             peer.send(text)
-            time.sleep(0.02)
+            lab.wait_for(lambda: len(server.lines()) > heard)
         for peer in peers:
             assert peer.receive_all() == b"Z: C received before X: B received before Y: A"
             peer.close()
     assert server.process.wait(5) == 0
     assert server.lines().count("Sent acknowledgment to X, Y and Z") == 2
-    assert sum(bool(re.match(r"Arrived: Z \+0s, X \+[12]\d\.\d+ms, Y \+[34]", line))
+    assert sum(bool(re.match(r"Arrived: Z \+0s, X \+[\d.]+ms, Y \+[\d.]+ms$", line))
                for line in server.lines()) == 2
 
 
@@ -225,7 +264,7 @@ def test_client_tells_what_is_wrong(loopback):
     begun = time.monotonic()
     done = run(loopback, "order", "client", "X", "Ann", "--port", silent.port,
                "--timeout", "300ms")
-    assert done.returncode == 1 and time.monotonic() - begun < 2
+    assert done.returncode == 1 and time.monotonic() - begun < 5
     assert b"no verdict within 300ms" in done.stderr
     silent.close()
     closing = Listening(lambda connection: connection.recv(100))

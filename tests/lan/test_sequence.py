@@ -80,12 +80,17 @@ def test_summaries(loopback):
     lab.wait_for(lambda: len(server.lines()) >= 3)
     line = f"127.0.0.1:{udp.port}: received 1, lost 0, duplicated 0, reordered 0, restarts 0"
     assert set(server.lines()) - {"no client has sent a number yet"} == {line}
-    before = len(server.lines())
-    server.process.signal(signal.SIGUSR1)
-    lab.wait_for(lambda: len(server.lines()) > before, 0.25)
     assert udp.receive(0.2) is None, "--no-reply"
     assert server.stop() == 0 and server.lines()[-1] == line
     udp.close()
+
+
+def test_summary_on_request(server):
+    assert server.ask(b"1") == b"Alphanumeric."
+    assert len(server.lines()) == 1
+    server.process.signal(signal.SIGUSR1)
+    lab.wait_for(lambda: "received 1, lost 0" in server.lines(0))
+    assert server.ask(b"2") == b"Alphanumeric.", "it goes on"
 
 
 def test_a_thousand_clients(loopback):
@@ -137,7 +142,7 @@ def test_pace(loopback):
                                 "--delay", "100ms")
     udp.receive(2)
     begun = time.monotonic()
-    assert len(udp.gather(1.05)) == 10
+    assert 6 <= len(udp.gather(1.05)) <= 11
     # Held up for a while, it goes on where it was, without a burst.
     client.signal(signal.SIGSTOP)
     udp.drain()
@@ -183,6 +188,8 @@ def test_two_computers_restart_and_cut(make_lan):
     time.sleep(1.2)
     c1 = one.boardroom("sequence", "client", "c1", *arguments, "--count", 20)
     assert c1.wait(5) == 0
+    # Not where the gap would end before a 1: that is read as a restart.
+    lab.wait_for(lambda: re.search(r"c2: [2-6]\d\n[^\n]*\Z", server.stdout))
     other.link("down")
     time.sleep(0.3)
     other.link("up")

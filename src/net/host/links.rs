@@ -31,7 +31,7 @@ impl Host {
     /// listeners rest, or poll would call them ready for ever.
     pub(super) fn take_in(&mut self, reactor: &mut Reactor, index: usize) {
         for _ in 0..ACCEPTED_A_TURN_MAX {
-            if self.links.len() >= self.links_max {
+            if !self.has_room(reactor) {
                 return self.pause_listeners(reactor);
             }
             let hosted = self.services.get(index);
@@ -53,6 +53,18 @@ impl Host {
                 },
             }
         }
+    }
+
+    /// Whether one more connection can be had. Those that were closed here and
+    /// only wait for their peers' ends give way, the oldest first.
+    fn has_room(&mut self, reactor: &mut Reactor) -> bool {
+        while self.links.len() >= self.links_max {
+            let Some((_, peer)) = self.lingering.pop_front() else {
+                return false;
+            };
+            self.drop_link(reactor, peer);
+        }
+        true
     }
 
     pub(super) fn connect(&mut self, reactor: &mut Reactor, index: usize, to: SocketAddrV4) {

@@ -168,7 +168,11 @@ struct Host {
 
 impl Host {
     fn start(&mut self, reactor: &mut Reactor) {
+        let room = self.links_max / self.services.len().max(1);
         for index in 0..self.services.len() {
+            if let Some(hosted) = self.services.get_mut(index) {
+                hosted.service.set_room(room);
+            }
             let port = self.services.get(index).map_or(0, |hosted| {
                 let udp = hosted.udp.as_ref().map(Udp::port);
                 let tcp = hosted.listener.as_ref().map(|(_, tcp)| tcp.port());
