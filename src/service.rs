@@ -47,6 +47,9 @@ pub enum Event<'a> {
     Line { text: &'a [u8] },
     /// Standard input has ended.
     InputEnded,
+    /// An [`Action::Append`] or [`Action::Rewrite`] of the event before could
+    /// not be done, and none of the actions behind it was.
+    JournalFailed,
     /// SIGUSR1: print what there is to know.
     Report,
     /// SIGTERM or SIGINT: say goodbye and exit.

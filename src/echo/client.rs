@@ -338,7 +338,7 @@ impl Service for Client {
             Event::HalfClosed { peer } | Event::Closed { peer } => self.closed(peer, turn),
             Event::Timer => self.timer(turn),
             Event::Stop => turn.push(Action::Exit(u8::from(self.unanswered))),
-            Event::Report => {}
+            Event::JournalFailed | Event::Report => {}
         }
     }
 

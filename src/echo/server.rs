@@ -255,7 +255,8 @@ impl Service for Server {
             | Event::ConnectFailed { .. }
             | Event::Master { .. }
             | Event::Line { .. }
-            | Event::InputEnded => {}
+            | Event::InputEnded
+            | Event::JournalFailed => {}
         }
     }
 

@@ -3,12 +3,29 @@
 use super::{Finder, Host, Interest, Owner, Pending, Reactor};
 use crate::net::sys::{self, PollFd};
 use crate::service::Action;
+use std::io;
 use std::os::fd::AsRawFd;
 
 impl Host {
-    /// Performs one action. False when the rest of the turn's actions must not
-    /// be performed: they may promise what could not be kept.
-    pub(super) fn perform(&mut self, reactor: &mut Reactor, index: usize, action: Action) -> bool {
+    /// Performs what a service asked for. What goes to its journal is on disk
+    /// before anything else is done, all of it in one go; if it cannot be, the
+    /// rest is not done: it may promise what could not be kept.
+    pub(super) fn perform_all(
+        &mut self,
+        reactor: &mut Reactor,
+        index: usize,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.store(index, actions).is_err() {
+            actions.clear();
+            self.pending.push_back((index, Pending::JournalFailed));
+        }
+        for action in actions.drain(..) {
+            self.perform(reactor, index, action);
+        }
+    }
+
+    fn perform(&mut self, reactor: &mut Reactor, index: usize, action: Action) {
         match action {
             Action::Send { to, bytes } => {
                 let sent = self.udp(index).map(|udp| udp.send(to, &bytes));
@@ -20,14 +37,13 @@ impl Host {
             Action::Write { peer, bytes } => self.write(reactor, peer, &bytes),
             Action::Close { peer } => self.close(reactor, peer),
             Action::FindMaster => self.find_master(reactor, index),
-            Action::Append(bytes) => return self.store(index, &bytes, false),
-            Action::Rewrite(bytes) => return self.store(index, &bytes, true),
+            // Stored before.
+            Action::Append(_) | Action::Rewrite(_) => {}
             Action::Print(line) => self.print(index, &line),
             Action::Complain(line) => self.stderr.line(&line),
             Action::Prompt(text) => self.stdout.prompt(text),
             Action::Exit(code) => self.finish(reactor, index, code),
         }
-        true
     }
 
     fn print(&mut self, index: usize, line: &str) {
@@ -107,19 +123,35 @@ impl Host {
         }
     }
 
-    fn store(&mut self, index: usize, bytes: &[u8], whole: bool) -> bool {
+    /// Writes to the journal what is for it among `actions`: appends that
+    /// follow each other in one write.
+    fn store(&mut self, index: usize, actions: &[Action]) -> io::Result<()> {
         let hosted = self.services.get_mut(index);
         let Some(journal) = hosted.and_then(|one| one.journal.as_mut()) else {
-            return true;
+            return Ok(());
         };
-        let stored = if whole {
-            journal.rewrite(bytes)
-        } else {
-            journal.append(bytes)
-        };
+        let mut appended = Vec::new();
+        let mut stored = Ok(());
+        for action in actions {
+            match action {
+                Action::Append(bytes) => appended.extend_from_slice(bytes),
+                Action::Rewrite(bytes) => {
+                    // What was appended before is in the whole.
+                    appended.clear();
+                    stored = journal.rewrite(bytes);
+                }
+                _ => continue,
+            }
+            if stored.is_err() {
+                break;
+            }
+        }
+        if stored.is_ok() && !appended.is_empty() {
+            stored = journal.append(&appended);
+        }
         if let Err(error) = &stored {
             self.stderr.line(&format!("boardroom: journal: {error}"));
         }
-        stored.is_ok()
+        stored
     }
 }

@@ -286,6 +286,10 @@ fn after_a_failed_append_nothing_is_sent() {
             let bytes = b"taken".to_vec();
             turn.push(Action::Send { to, bytes });
         }
+        Event::JournalFailed => {
+            let bytes = b"failed".to_vec();
+            turn.push(Action::Send { to, bytes });
+        }
         Event::Timer => {
             let bytes = b"later".to_vec();
             turn.push(Action::Send { to, bytes });
@@ -295,8 +299,10 @@ fn after_a_failed_append_nothing_is_sent() {
     });
     assert_eq!(outcome, Ok(0));
     let mut buffer = [0; 16];
-    let len = listener.recv(&mut buffer).unwrap();
-    assert_eq!(&buffer[..len], b"later");
+    for expected in [&b"failed"[..], b"later"] {
+        let len = listener.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..len], expected);
+    }
 }
 
 /// Each peer alone stays under its own limit, all together do not.

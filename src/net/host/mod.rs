@@ -7,6 +7,7 @@
 //! as the next event.
 
 mod actions;
+mod datagrams;
 mod finder;
 mod input;
 mod journal;
@@ -136,6 +137,7 @@ enum Pending {
     ConnectFailed { to: SocketAddrV4, why: String },
     Closed { peer: Peer },
     Master { address: Option<Ipv4Addr> },
+    JournalFailed,
 }
 
 struct Host {
@@ -185,24 +187,28 @@ impl Host {
 
     /// Tells a service an event and performs what it asks for.
     fn tell(&mut self, reactor: &mut Reactor, index: usize, event: Event<'_>) {
-        let Some(hosted) = self.services.get_mut(index).filter(|one| !one.is_done) else {
-            return;
-        };
         let mut actions = core::mem::take(&mut self.actions);
-        hosted.service.handle(
-            event,
-            &mut Turn {
+        self.ask(reactor, index, event, &mut actions);
+        self.perform_all(reactor, index, &mut actions);
+        self.actions = actions;
+    }
+
+    /// Tells a service an event; what it asks for is added to `actions`.
+    fn ask(
+        &mut self,
+        reactor: &Reactor,
+        index: usize,
+        event: Event<'_>,
+        actions: &mut Vec<Action>,
+    ) {
+        if let Some(hosted) = self.services.get_mut(index).filter(|one| !one.is_done) {
+            let mut turn = Turn {
                 now: reactor.now(),
                 entropy: &mut self.entropy,
-                actions: &mut actions,
-            },
-        );
-        for action in actions.drain(..) {
-            if !self.perform(reactor, index, action) {
-                break;
-            }
+                actions,
+            };
+            hosted.service.handle(event, &mut turn);
         }
-        self.actions = actions;
     }
 
     fn tell_all(&mut self, reactor: &mut Reactor, event: Event<'_>) {
@@ -240,27 +246,6 @@ impl Host {
                 self.finish(reactor, index, 0);
             }
         }
-    }
-
-    fn handle_datagram(&mut self, reactor: &mut Reactor, index: usize, ready: Ready) {
-        let mut buffer = core::mem::take(&mut self.buffer);
-        if ready.has_error()
-            && let Some(refusal) = self.udp(index).and_then(Udp::refused)
-        {
-            let to = refusal.to;
-            self.tell(reactor, index, Event::Refused { to });
-        }
-        if ready.has_input()
-            && let Some(Ok(Some((len, from)))) = self.udp(index).map(|udp| udp.receive(&mut buffer))
-        {
-            let bytes = buffer.get(..len).unwrap_or_default();
-            self.tell(reactor, index, Event::Datagram { from, bytes });
-        }
-        self.buffer = buffer;
-    }
-
-    fn udp(&self, index: usize) -> Option<&Udp> {
-        self.services.get(index)?.udp.as_ref()
     }
 
     fn handle_input(&mut self, index: usize) {
@@ -347,6 +332,7 @@ impl Host {
                 Pending::Master { address } => {
                     self.tell(reactor, index, Event::Master { address });
                 }
+                Pending::JournalFailed => self.tell(reactor, index, Event::JournalFailed),
             }
         }
     }

@@ -1,0 +1,53 @@
+//! Datagrams in.
+
+use super::{Host, Reactor, Ready, Udp};
+use crate::service::Event;
+
+impl Host {
+    pub(super) fn handle_datagram(&mut self, reactor: &mut Reactor, index: usize, ready: Ready) {
+        if ready.has_error()
+            && let Some(refusal) = self.udp(index).and_then(Udp::refused)
+        {
+            let to = refusal.to;
+            self.tell(reactor, index, Event::Refused { to });
+        }
+        if ready.has_input() {
+            self.take_datagrams(reactor, index);
+        }
+    }
+
+    /// Takes one datagram a turn, or several for a service with a journal: then
+    /// one write to disk does for all of them.
+    fn take_datagrams(&mut self, reactor: &mut Reactor, index: usize) {
+        let has_journal = |one: &super::Hosted| one.journal.is_some();
+        let most = match self.services.get(index).is_some_and(has_journal) {
+            true => WITH_JOURNAL_MAX,
+            false => 1,
+        };
+        let mut buffer = core::mem::take(&mut self.buffer);
+        let mut actions = core::mem::take(&mut self.actions);
+        for _ in 0..most {
+            let received = self.udp(index).map(|udp| udp.receive(&mut buffer));
+            let Some(Ok(Some((len, from)))) = received else {
+                break;
+            };
+            let bytes = buffer.get(..len).unwrap_or_default();
+            self.ask(
+                reactor,
+                index,
+                Event::Datagram { from, bytes },
+                &mut actions,
+            );
+        }
+        self.perform_all(reactor, index, &mut actions);
+        self.actions = actions;
+        self.buffer = buffer;
+    }
+
+    pub(super) fn udp(&self, index: usize) -> Option<&Udp> {
+        self.services.get(index)?.udp.as_ref()
+    }
+}
+
+/// Datagrams taken before what they ask for is written to the journal.
+const WITH_JOURNAL_MAX: u32 = 32;
