@@ -350,7 +350,7 @@ fn decimal_len(address: Ipv4Addr) -> usize {
 }
 
 /// The common CRC-32: reflected, polynomial 0x04C11DB7, as in Ethernet.
-fn crc32(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = !0u32;
     for &byte in bytes {
         crc ^= u32::from(byte);

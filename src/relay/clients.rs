@@ -1,0 +1,198 @@
+//! Who is where: the clients of this server, and those of the others.
+
+use super::wire::Id;
+use crate::time::{Duration, Instant};
+use core::net::SocketAddrV4;
+use std::collections::BTreeMap;
+
+/// Clients of this server. When it is full, a newcomer replaces the one that
+/// has been silent longest, if that is [`IDLE`] at least, or is refused.
+pub const HERE_MAX: usize = 1_024;
+/// Clients of the other servers. When it is full, further ones are not known.
+pub const ELSEWHERE_MAX: usize = 16_384;
+/// A client silent for this long may be replaced; to a new one nothing is
+/// pushed any more until it speaks.
+pub const IDLE: Duration = Duration::from_secs(60);
+
+/// A client of this server.
+#[derive(Clone, Copy, Debug)]
+pub struct Here {
+    /// Where it spoke from last.
+    pub address: SocketAddrV4,
+    /// Whether it shook hands as a new one: confirmations, receipts, pushes.
+    pub new: bool,
+    /// When it spoke last.
+    pub heard: Instant,
+    /// Its address refused a datagram; nothing is pushed until it speaks.
+    pub refuses: bool,
+}
+
+/// A client of another server.
+#[derive(Clone, Copy, Debug)]
+pub struct Elsewhere {
+    /// The server's place in the table.
+    pub server: usize,
+    /// When the entry was told last.
+    pub told: Instant,
+}
+
+/// How a client came to be one of this server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// It was here already.
+    Known,
+    /// Nobody knew it.
+    New,
+    /// It was another server's.
+    Moved,
+    /// No place for it.
+    Full,
+}
+
+/// All clients known.
+#[derive(Debug, Default)]
+pub struct Clients {
+    here: BTreeMap<Id, Here>,
+    elsewhere: BTreeMap<Id, Elsewhere>,
+}
+
+impl Clients {
+    /// Makes `id` a client of this server. The second is the client that had
+    /// to make room for it.
+    pub fn arrive(&mut self, id: Id, client: Here) -> (Arrival, Option<Id>) {
+        if let Some(known) = self.here.get_mut(&id) {
+            *known = client;
+            return (Arrival::Known, None);
+        }
+        let mut replaced = None;
+        if self.here.len() >= HERE_MAX {
+            let idle = self.here.iter().min_by_key(|(_, here)| here.heard);
+            match idle {
+                Some((&idle, here)) if client.heard.since(here.heard) >= IDLE => {
+                    self.here.remove(&idle);
+                    replaced = Some(idle);
+                }
+                _ => return (Arrival::Full, None),
+            }
+        }
+        self.here.insert(id, client);
+        match self.elsewhere.remove(&id) {
+            Some(_) => (Arrival::Moved, replaced),
+            None => (Arrival::New, replaced),
+        }
+    }
+
+    /// The client `id` of this server.
+    pub fn here(&self, id: Id) -> Option<&Here> {
+        self.here.get(&id)
+    }
+
+    /// The client `id` of this server, to note something about it.
+    pub fn here_mut(&mut self, id: Id) -> Option<&mut Here> {
+        self.here.get_mut(&id)
+    }
+
+    /// The client `id` of another server.
+    pub fn elsewhere(&self, id: Id) -> Option<&Elsewhere> {
+        self.elsewhere.get(&id)
+    }
+
+    /// The client is one of `server` now; whether there was room to know it.
+    pub fn learn(&mut self, id: Id, server: usize, now: Instant) -> bool {
+        if self.elsewhere.len() >= ELSEWHERE_MAX && !self.elsewhere.contains_key(&id) {
+            return false;
+        }
+        self.here.remove(&id);
+        self.elsewhere.insert(id, Elsewhere { server, told: now });
+        true
+    }
+
+    /// Forgets `id`, wherever it was; whether it was known.
+    pub fn forget(&mut self, id: Id) -> bool {
+        let here = self.here.remove(&id).is_some();
+        self.elsewhere.remove(&id).is_some() || here
+    }
+
+    /// Forgets the other servers' clients for which `gone` says so.
+    pub fn expire(&mut self, gone: impl Fn(&Elsewhere) -> bool) {
+        self.elsewhere.retain(|_, client| !gone(client));
+    }
+
+    /// A datagram to `address` was refused: nothing is pushed there until its
+    /// client speaks again.
+    pub fn refused(&mut self, address: SocketAddrV4) {
+        for client in self.here.values_mut() {
+            client.refuses |= client.address == address;
+        }
+    }
+
+    /// Entries of `server` were told by others before it spoke itself: they
+    /// live on as if told now.
+    pub fn refresh(&mut self, server: usize, now: Instant) {
+        for client in self.elsewhere.values_mut() {
+            if client.server == server {
+                client.told = now;
+            }
+        }
+    }
+
+    /// This server's clients.
+    pub fn all_here(&self) -> impl Iterator<Item = Id> + '_ {
+        self.here.keys().copied()
+    }
+
+    /// The other servers' clients.
+    pub fn all_elsewhere(&self) -> impl Iterator<Item = (Id, &Elsewhere)> {
+        self.elsewhere.iter().map(|(&id, client)| (id, client))
+    }
+
+    /// How many clients are here, and how many elsewhere.
+    pub fn count(&self) -> (usize, usize) {
+        (self.here.len(), self.elsewhere.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(second: u64) -> Here {
+        Here {
+            address: SocketAddrV4::new([127, 0, 0, 1].into(), 4000),
+            new: true,
+            heard: Instant::ZERO + Duration::from_secs(second),
+            refuses: false,
+        }
+    }
+
+    fn id(bits: u64) -> Id {
+        Id::from_bits(bits).unwrap()
+    }
+
+    #[test]
+    fn a_client_is_in_one_place() {
+        let mut clients = Clients::default();
+        assert!(clients.learn(id(1), 3, Instant::ZERO));
+        assert_eq!(clients.arrive(id(1), client(0)).0, Arrival::Moved);
+        assert_eq!(clients.arrive(id(1), client(1)).0, Arrival::Known);
+        assert_eq!(clients.count(), (1, 0));
+        assert!(clients.learn(id(1), 2, Instant::ZERO));
+        assert_eq!(clients.count(), (0, 1));
+        assert!(clients.forget(id(1)) && !clients.forget(id(1)));
+    }
+
+    #[test]
+    fn a_full_table_replaces_only_the_idle() {
+        let mut clients = Clients::default();
+        for i in 0..HERE_MAX as u64 {
+            let second = if i == 7 { 1 } else { 5 };
+            assert_eq!(clients.arrive(id(i), client(second)).0, Arrival::New);
+        }
+        assert_eq!(clients.arrive(id(9_999), client(60)), (Arrival::Full, None));
+        assert_eq!(
+            clients.arrive(id(9_999), client(61)),
+            (Arrival::New, Some(id(7)))
+        );
+        assert_eq!(clients.count().0, HERE_MAX);
+    }
+}
