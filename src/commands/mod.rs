@@ -14,6 +14,7 @@ mod local;
 pub mod matching;
 pub mod options;
 pub mod order;
+pub mod relay;
 pub mod resign;
 pub mod sequence;
 pub mod serve;
@@ -52,6 +53,7 @@ pub const COMMANDS: &[Command] = &[
     matching::COMMAND,
     echo::COMMAND,
     sequence::COMMAND,
+    relay::COMMAND,
     order::COMMAND,
     // Ends with what is needed least.
     keygen::COMMAND,
