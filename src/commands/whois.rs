@@ -23,8 +23,9 @@ Options:
                         loopback; lo asks boards on this machine)
   --to ADDRESS          ask this address only; ADDRESS:PORT works too
   --timeout TIME        wait this long for the first answer (default: 1.2s)
-  --key-file FILE       have the master prove that it has this key: says verified,
-                        unsigned or forged, and only verified counts
+  --key-file FILE       have the master prove that it has this key: the
+                        answer is verified, unsigned or forged, and only a
+                        verified one counts
   --no-newline          send WHOIS without a newline behind it
   --json                print a JSON object a line
   -h, --help            print this help
