@@ -328,10 +328,11 @@ impl Handler for Driver {
         if !self.is_ending && self.scan_at.is_some_and(|at| at <= now) {
             self.scan(reactor);
         }
+        // Before the first claim: from then on this board is missed.
+        self.keep_last_words();
         self.transmit(reactor);
         self.tell_notices(reactor);
         self.run_hook(now);
-        self.keep_last_words();
         if self.is_ending {
             // Whatever the hook still does, this board is gone.
             self.leave_place(reactor);

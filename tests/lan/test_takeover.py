@@ -1,0 +1,245 @@
+"""What stands around failover: intervals, cables, hooks, the guardian."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+import lab
+import messages
+from lab import wait_for
+from test_serve import counters, wakeups
+
+
+def claim(data):
+    """The address that claims to be master."""
+    match = re.match(rb"! (\d+\.\d+\.\d+\.\d+) \d+$", messages.text(data))
+    return match[1].decode() if match else None
+
+
+def claims(observer, seconds):
+    """(time, address) of each claim of the next `seconds`."""
+    end, found = time.monotonic() + seconds, []
+    while (left := end - time.monotonic()) > 0:
+        one = observer.receive(left)
+        if one and claim(one[0]):
+            found.append((time.monotonic(), claim(one[0])))
+    return found
+
+
+def next_claim(observer, seconds=10, but=None):
+    """The next claim of another than `but`."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        one = observer.receive(left)
+        if one and claim(one[0]) not in (None, but):
+            return claim(one[0])
+    raise AssertionError(f"nobody claims within {seconds} s")
+
+
+class Team:
+    """Boards on the loopback, and who of them is master."""
+
+    def __init__(self, place, *options, count=3, ready=True):
+        self.place, self.options = place, ["--failover", *options]
+        # Long enough for some claims of every interval used here.
+        self.window = 1.0 if {"100ms", "250ms"} & set(options) else 0.3
+        self.observer = place.observer()
+        self.boards = {}
+        for number in range(2, 2 + count):
+            self.add(number)
+        if ready:
+            self.settle()
+
+    def add(self, number, *options):
+        board = self.place.board(number, *self.options, *options)
+        self.boards[board.address] = board
+        return board
+
+    def settle(self):
+        """Waits until one master claims, and nobody else."""
+        def quiet():
+            self.observer.drain()
+            seen = {address for _, address in claims(self.observer, self.window)}
+            return len(seen) == 1 and seen
+        (address,) = wait_for(quiet, 20, "one master")
+        return self.boards[address]
+
+    def master(self):
+        self.observer.drain()
+        return self.boards[next_claim(self.observer)]
+
+    def answers(self):
+        client = self.place.client()
+        client.send(messages.WHOIS, self.place.broadcast, self.place.port)
+        found = [messages.answer(data) for data, _ in client.gather(0.2)]
+        client.close()
+        return [answer[1] for answer in found if answer]
+
+
+def test_boards_that_boot_together_have_one_master(loopback):
+    team = Team(loopback, "--interval", "100ms", count=6, ready=False)
+    master = team.settle()
+    assert team.answers() == [master.address]
+    followers = [board for board in team.boards.values() if board is not master]
+    assert all("is 127" in board.stderr for board in followers)
+
+
+@pytest.mark.parametrize("interval", [10, 37, 250])
+def test_an_interval_is_what_it_says(loopback, interval):
+    team = Team(loopback, "--interval", f"{interval}ms", count=1)
+    seconds = max(2.0, 8 * interval / 1000)
+    found = [when for when, _ in claims(team.observer, seconds)]
+    mean = (found[-1] - found[0]) / (len(found) - 1) * 1000
+    assert mean == pytest.approx(interval, rel=0.05)
+
+
+def test_a_pulled_cable_is_a_lost_master_and_a_late_link_is_no_start(make_lan):
+    lan = make_lan([2, 3, 4])
+    for host in lan.hosts:
+        host.board("--interval", "100ms")
+    observer = lan.hosts[0].observer()
+
+    def holder():
+        seen = {address for _, address in claims(observer, 0.5)}
+        return next(iter(seen)) if len(seen) == 1 else None
+
+    master = wait_for(holder, 15, "one master")
+    host = next(host for host in lan.hosts if host.address == master)
+    observer.close()
+    observer = next(other for other in lan.hosts if other is not host).observer()
+    host.cable("down")
+    board = host.processes[0]
+    wait_for(lambda: "eth0 has no link" in board.stderr, 5, "the line in its log")
+    new = wait_for(lambda: (one := holder()) != master and one, 10, "another master")
+    host.cable("up")
+    time.sleep(1)
+    observer.drain()
+    seen = {address for _, address in claims(observer, 2.0)}
+    assert seen == {new}, "the one that comes back stays slave"
+    assert board.stderr.count("no network") == 1
+
+
+def test_kills_in_a_row_leave_one_master_each_time(loopback):
+    """BOARDROOM_KILLS=1000 for a release."""
+    team = Team(loopback, "--interval", "50ms", "--guardian", count=4)
+    for _ in range(int(os.environ.get("BOARDROOM_KILLS", "15"))):
+        master = team.settle()
+        os.kill(ward(master), signal.SIGKILL)
+        next_claim(team.observer, but=master.address)
+        wait_for(lambda: len(team.answers()) == 1, 5, "one answer")
+
+
+# The hook.
+
+
+@pytest.fixture
+def hook(tmp_path):
+    """hook(script): a program that runs `script` and notes what it was told."""
+    def make(script="", name="hook"):
+        path, log = tmp_path / name, tmp_path / f"{name}.log"
+        path.write_text(f'#!/bin/sh\necho "$@" >>{log}\n{script}\n')
+        path.chmod(0o755)
+        log.touch()
+        return path, lambda: log.read_text().splitlines()
+    return make
+
+
+def test_a_slave_at_boot_has_no_moment_as_master(loopback, hook):
+    program, told = hook()
+    team = Team(loopback, "--interval", "50ms", count=2)
+    team.settle()
+    team.add(8, "--on-change", program)
+    time.sleep(1.5)
+    assert [line.split()[0] for line in told()] == ["slave"]
+
+
+def test_what_a_hook_says_is_in_the_log(loopback, hook):
+    program, _ = hook("echo hello $1; exit 3")
+    board = loopback.board(2, "--on-change", program)
+    wait_for(lambda: "the hook for slave: exit status: 3" in board.stderr, 5, "the exit status")
+    assert "the hook says: hello slave" in board.stderr
+    assert counters(board)["hooks_failed"] == 1
+
+
+# The guardian.
+
+
+def ward(guardian):
+    """The process that a guardian watches over."""
+    path = f"/proc/{guardian.pid}/task/{guardian.pid}/children"
+    return int(wait_for(lambda: open(path).read().split(), 10, "the guarded board")[0])
+
+
+def test_a_guardian_tells_the_others_at_once(loopback):
+    team = Team(loopback, "--interval", "1s", "--guardian", ready=False)
+    master = wait_for(lambda: team.master(), 15, "a master")
+    first = ward(master)
+    team.observer.drain()
+    began = time.monotonic()
+    os.kill(first, signal.SIGKILL)
+    texts = [messages.text(data) for data, _ in team.observer.gather(0.3)]
+    assert f"- {master.address}".encode() in texts
+    assert any(text.startswith(b"! ") for text in texts), "a new master within 0.3 s"
+    assert time.monotonic() - began < 1
+    second = ward(master)
+    assert second != first
+    wait_for(lambda: "the others know" in master.stderr, 5, "the line")
+    assert f"- {master.address}".encode() not in texts[texts.index(
+        f"- {master.address}".encode()) + 1:], "said once"
+
+
+def test_a_guardian_sleeps_and_ends_in_good_order(loopback, tmp_path):
+    pid_file = tmp_path / "pid"
+    guardian = loopback.board(2, "--guardian", "--failover", "--interval", "10ms",
+                              "--pid-file", pid_file)
+    child = ward(guardian)
+    time.sleep(1)
+    assert wakeups(guardian, 2) == 0
+    assert pid_file.read_text() == f"{guardian.pid}\n"
+    assert guardian.stop() == 0
+    assert not os.path.exists(f"/proc/{child}")
+    assert not pid_file.exists()
+
+
+def test_a_board_ends_with_its_guardian(loopback):
+    guardian = loopback.board(2, "--guardian")
+    child = ward(guardian)
+    guardian.kill()
+    wait_for(lambda: not os.path.exists(f"/proc/{child}"), 5, "the board's end")
+
+
+def test_a_guarded_board_that_cannot_begin_says_why(loopback):
+    told = loopback.run("serve", loopback.port, "--guardian", "--interface", "br-none")
+    assert told.code == 4
+    assert told.stderr.count("there is no interface br-none") == 1
+    assert loopback.run("serve", "--guardian", "--port", "0").code == 2
+
+
+def test_a_board_that_keeps_dying_is_started_ever_more_slowly(loopback):
+    guardian = loopback.board(2, "--guardian")
+    for _ in range(4):
+        os.kill(ward(guardian), signal.SIGKILL)
+        time.sleep(0.05)
+        wait_for(lambda: len(guardian.stderr), 1, "a line")
+    wait_for(lambda: guardian.stderr.count("has died") == 4, 5, "four deaths")
+    pauses = re.findall(r"started again in (\S+)", guardian.stderr)
+    assert pauses == ["100ms", "200ms", "400ms", "800ms"]
+
+
+# The master runs a service.
+
+
+def test_board_hook_example_is_a_program(loopback):
+    """What comes with the boards takes the three roles and nothing else."""
+    hooks = lab.ROOT / "board/hooks"
+    found = sorted(hooks.glob("*")) if hooks.is_dir() else []
+    if not found:
+        pytest.skip("board/hooks is not there yet")
+    for path in found:
+        wrong = subprocess.run([path, "king"], capture_output=True, text=True)
+        assert wrong.returncode == 2, path
+        assert "master|slave|won" in wrong.stderr
