@@ -40,8 +40,8 @@ const QUESTIONS_OF_THE_WOKEN: u32 = 5;
 struct Track {
     office: Option<Rank>,
     epoch: Epoch,
-    /// Sealed votes heard since the process began, of its present epoch.
-    votes: Vec<(Ipv4Addr, u8)>,
+    /// Votes as they were heard since the present epoch began.
+    votes: Vec<Packet>,
     broadcasts: VecDeque<Micros>,
     unicasts: VecDeque<Micros>,
     answers: Vec<(u16, Micros)>,
@@ -262,39 +262,43 @@ impl Checks {
 }
 
 impl Track {
-    /// Remembers a sealed vote of the board's present epoch.
+    /// Remembers a vote; it is looked at only when the board takes office.
     fn hear(&mut self, board: &Board, packet: &Packet) {
-        let Ok(Text::Vote(rank)) = wire::parse(packet.bytes()) else {
+        if packet.bytes().first() != Some(&b'#') {
             return;
-        };
-        let sealed = wire::trailer(packet.bytes())
-            .filter(|(_, tag)| wire::signed_part(packet.bytes()).map(wire::checksum) == Some(*tag));
-        let Some((trailer, _)) = sealed else {
-            // An old program at the same address: its vote stands instead.
-            return self.votes.retain(|vote| vote.0 != rank.address);
-        };
+        }
         if board.epoch() != self.epoch {
             self.epoch = board.epoch();
             self.votes.clear();
         }
-        let own = board.network().map(|network| network.address);
-        if trailer.epoch != self.epoch
-            || own == Some(rank.address)
-            || *packet.from.ip() != rank.address
-        {
-            return;
-        }
-        match self.votes.iter_mut().find(|vote| vote.0 == rank.address) {
-            Some(vote) => vote.1 = rank.vote,
-            None => self.votes.push((rank.address, rank.vote)),
-        }
+        self.votes.push(*packet);
     }
 
+    /// The highest vote heard in this epoch, if it is above `own`; the last one
+    /// of an address stands.
     fn higher_than(&self, own: Rank) -> Option<Rank> {
-        self.votes
-            .iter()
-            .map(|&(address, vote)| Rank { vote, address })
-            .find(|rank| *rank > own)
+        let mut standing: Vec<Rank> = Vec::new();
+        for packet in &self.votes {
+            let Ok(Text::Vote(rank)) = wire::parse(packet.bytes()) else {
+                continue;
+            };
+            if rank.address == own.address || *packet.from.ip() != rank.address {
+                continue;
+            }
+            let sealed = wire::trailer(packet.bytes()).filter(|(_, tag)| {
+                wire::signed_part(packet.bytes()).map(wire::checksum) == Some(*tag)
+            });
+            match sealed {
+                Some((trailer, _)) if trailer.epoch != self.epoch => {}
+                Some(_) => {
+                    standing.retain(|other| other.address != rank.address);
+                    standing.push(rank);
+                }
+                // An old program at the same address: its vote stands instead.
+                None => standing.retain(|other| other.address != rank.address),
+            }
+        }
+        standing.into_iter().max().filter(|highest| *highest > own)
     }
 
     /// Says which of R8's limits this datagram breaks.
