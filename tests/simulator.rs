@@ -28,6 +28,16 @@ fn failover_schedules_break_no_property() {
     run(Mode::Failover);
 }
 
+#[test]
+fn quorum_schedules_break_no_property() {
+    run(Mode::Quorum);
+}
+
+#[test]
+fn key_schedules_break_no_property() {
+    run(Mode::Key);
+}
+
 /// The same seed tells the same story, to the last line.
 #[test]
 fn a_seed_tells_the_whole_story() {

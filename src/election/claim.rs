@@ -130,9 +130,14 @@ impl Board {
         }
         if behind {
             // The claimant goes on with our epoch, so that epochs never go back.
-            let word = self.seal(Text::Whois, flag::LATER_EPOCH, None);
-            self.unicast(rank.address, word);
+            self.tell_later_epoch(rank.address);
         }
+    }
+
+    /// Tells a claimant, or who asks for the lease, that ours is a later epoch.
+    pub(super) fn tell_later_epoch(&mut self, to: Ipv4Addr) {
+        let word = self.seal(Text::Whois, flag::LATER_EPOCH, None);
+        self.unicast(to, word);
     }
 
     /// Whether a claimant of the same round is to be followed: it ranks above
@@ -164,12 +169,18 @@ impl Board {
         }
     }
 
-    /// A slave took our claim although its round is a later one: go on with
-    /// that round's number (F3).
+    /// A slave took our claim, or was asked for the lease, although its round
+    /// is a later one: go on with that round's number (F3, Q1).
     pub(super) fn go_on_with(&mut self, now: Instant, epoch: Epoch) {
-        if self.in_office() && epoch.is_after(self.epoch) {
+        if !epoch.is_after(self.epoch) {
+            return;
+        }
+        if self.in_office() {
             self.epoch = epoch;
             self.claim_out_of_turn(now);
+        } else if self.is_candidate() {
+            self.epoch = epoch;
+            self.ask_again(now);
         }
     }
 

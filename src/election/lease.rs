@@ -26,6 +26,7 @@
 //! none whose rank or round is behind what it has seen, and rivals that give
 //! up free what they were granted.
 
+use super::wire::flag;
 use crate::time::{Duration, Instant};
 use core::net::Ipv4Addr;
 use std::collections::VecDeque;
@@ -70,14 +71,15 @@ impl Quorum {
     }
 
     /// A byte that goes with each grant: boards that differ in their number or
-    /// in the length must not count each other's grants, and in 255 of 256
-    /// cases differ in it too.
+    /// in the length must not count each other's grants, and in 127 of 128
+    /// cases differ in it too. The bit that says how a message is signed stays
+    /// free.
     pub fn digest(&self) -> u8 {
         let mut mixed = self.length.micros() ^ u64::from(self.boards).rotate_right(16);
         // splitmix64's mixing: any changed bit changes half of the byte.
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed >> 56) as u8
+        (mixed >> 56) as u8 & !flag::BOUND
     }
 
     /// The least number of boards that is more than half of them.

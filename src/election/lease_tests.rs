@@ -124,6 +124,8 @@ fn boards_that_differ_in_their_quorum_tell_it() {
         seen.len() >= 9,
         "the numbers of small networks differ: {seen:?}"
     );
+    // The flag of a message that is bound to a nonce is no part of it.
+    assert!((1..500).all(|interval| digest(3, interval) & 0x20 == 0));
     assert_ne!(digest(3, 1_000), digest(3, 500));
     assert_ne!(digest(3, 1_000), digest(3, 10));
 }

@@ -102,13 +102,16 @@ impl Board {
     /// The lease's timer: an ask is due, or the end has come.
     pub(super) fn on_lease_due(&mut self, now: Instant) {
         self.check_lease(now);
-        let own = self.own_rank();
+        let Some(own) = self.own_rank() else {
+            // It woke up in a later round, or without one (F5).
+            return self.give_up_lease(now);
+        };
         let Some(candidacy) = &mut self.candidacy else {
             return;
         };
-        let (true, Some(own)) = (candidacy.lease.wants_to_ask(now), own) else {
+        if !candidacy.lease.wants_to_ask(now) {
             return self.arm_lease();
-        };
+        }
         let cut_off = candidacy.is_cut_off(now);
         let ask = self.seal(Text::LeaseAsk(own), 0, None);
         let word = wire::trailer(&ask).map_or(0, |(trailer, _)| trailer.word);
@@ -131,8 +134,7 @@ impl Board {
         if trailer.flags & flag::RELEASE != 0 {
             candidacy.lease.handle_release(now, from, trailer.word);
             // Grants that were refused on its account are free now.
-            candidacy.lease.ask_again(now);
-            return self.on_lease_due(now);
+            return self.ask_again(now);
         }
         self.peers.heard(now, from, false, self.rounds);
         if self.pause.draining {
@@ -143,6 +145,9 @@ impl Board {
         let beaten = trailer.epoch == self.epoch && !self.watches(from) && self.outranks(rank);
         let word = trailer.word;
         let grants = |candidacy: &mut Candidacy| candidacy.lease.handle_ask(now, from, word);
+        if behind {
+            self.tell_later_epoch(from);
+        }
         if behind || beaten || !self.candidacy.as_mut().is_some_and(grants) {
             return self.counters.add(Count::LeaseRefused);
         }
@@ -194,6 +199,14 @@ impl Board {
                 self.arm_lease();
             }
         }
+    }
+
+    /// What this board asked for was refused for a reason that is gone.
+    pub(super) fn ask_again(&mut self, now: Instant) {
+        if let Some(candidacy) = &mut self.candidacy {
+            candidacy.lease.ask_again(now);
+        }
+        self.on_lease_due(now);
     }
 
     /// No longer the winner: says so, and frees the grants (Q5).

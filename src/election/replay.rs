@@ -106,6 +106,8 @@ pub struct Sessions {
     senders: Vec<Sender>,
     /// In the order of their asking.
     questions: Vec<Question>,
+    /// Questions asked so far.
+    asked: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -119,14 +121,17 @@ struct Sender {
     address: Ipv4Addr,
     session: u32,
     window: Window,
-    /// The nonce of ours that it answered last.
-    answered: Option<u32>,
+    /// The number of our last broadcast question that it answered; 0 is none.
+    /// Answers to that one and to earlier ones are spent.
+    answered: u64,
     heard: Instant,
     introduced: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Question {
+    /// Counted from 1.
+    number: u64,
     /// None when it was broadcast: anybody may answer.
     to: Option<Ipv4Addr>,
     nonce: u32,
@@ -260,15 +265,15 @@ impl Sessions {
         trailer: Trailer,
         fits: &dyn Fn(Option<u32>) -> bool,
     ) -> Worth {
-        let nonce = match self.answered(now, from, fits) {
-            Ok((nonce, _)) => nonce,
+        let answered = match self.answered(now, from, fits) {
+            Ok(answered) => answered,
             Err(refusal) => return Worth::Refused(refusal),
         };
         let newcomer = Sender {
             address: from,
             session: trailer.about.map_or(0, u32::from),
             window: Window::after(trailer.word),
-            answered: Some(nonce),
+            answered: answered.unwrap_or(0),
             heard: now,
             introduced: now,
         };
@@ -276,7 +281,7 @@ impl Sessions {
             // Still the same session: what is spent stays spent, and what its
             // introduction has overtaken is still believed.
             Some(known) if known.session == newcomer.session => {
-                known.answered = Some(nonce);
+                known.answered = answered.unwrap_or(known.answered);
                 known.introduced = now;
             }
             Some(known) => *known = newcomer,
@@ -292,17 +297,17 @@ impl Sessions {
         from: Ipv4Addr,
         fits: &dyn Fn(Option<u32>) -> bool,
     ) -> Worth {
-        let (nonce, broadcast) = match self.answered(now, from, fits) {
+        let answered = match self.answered(now, from, fits) {
             Ok(answered) => answered,
             Err(refusal) => return Worth::Refused(refusal),
         };
         match self.sender(from) {
             Some(sender) => {
-                sender.answered = Some(nonce);
+                sender.answered = answered.unwrap_or(sender.answered);
                 sender.heard = now;
             }
             // A copy could not be told from it: its introduction first.
-            None if broadcast => return Worth::Refused(Refusal::Unverified),
+            None if answered.is_some() => return Worth::Refused(Refusal::Unverified),
             None => {}
         }
         Worth::Believed { bound: true }
@@ -328,7 +333,7 @@ impl Sessions {
         }
     }
 
-    /// The nonce of the open question that a message answers, and whether it
+    /// Finds the open question that a message answers; gives its number if it
     /// was broadcast. Each sender answers once: a question to one address is
     /// then closed; that a sender has answered a broadcast one is noted with
     /// the sender.
@@ -337,7 +342,7 @@ impl Sessions {
         now: Instant,
         from: Ipv4Addr,
         fits: &dyn Fn(Option<u32>) -> bool,
-    ) -> Result<(u32, bool), Refusal> {
+    ) -> Result<Option<u64>, Refusal> {
         let at = self.questions.iter().rposition(|question| {
             question.to.is_none_or(|to| to == from)
                 && now.since(question.asked) <= QUESTION_LIFE
@@ -348,13 +353,13 @@ impl Sessions {
         };
         if question.to.is_some() {
             self.questions.remove(at);
-        } else if self
-            .sender(from)
-            .is_some_and(|sender| sender.answered == Some(question.nonce))
-        {
-            return Err(Refusal::Replayed);
+            return Ok(None);
         }
-        Ok((question.nonce, question.to.is_none()))
+        let spent = |sender: &mut Sender| sender.answered >= question.number;
+        match self.sender(from).is_some_and(spent) {
+            true => Err(Refusal::Replayed),
+            false => Ok(Some(question.number)),
+        }
     }
 
     fn may_ask(&self, now: Instant, address: Ipv4Addr, why: Why) -> bool {
@@ -393,7 +398,9 @@ impl Sessions {
             self.questions.remove(0);
         }
         let nonce = entropy.next_u32();
+        self.asked += 1;
         self.questions.push(Question {
+            number: self.asked,
             to,
             nonce,
             asked: now,

@@ -277,6 +277,29 @@ fn a_broadcast_question_is_answered_once_by_each() {
     }
 }
 
+/// Two questions are open at once; the answers to both are heard, and recorded.
+#[test]
+fn the_answers_to_two_questions_are_spent_both() {
+    let (mut a, mut b) = (Board::new(1, 1), Board::new(2, 2));
+    let nonce = |question: &Datagram| wire::trailer(question).unwrap().0.word;
+    let first = nonce(&a.ask(at(0), None));
+    let introduction = b.introduction(first);
+    assert_eq!(
+        a.judge(at(1), b.address, &introduction).worth,
+        Worth::Introduced
+    );
+    let second = nonce(&a.ask(at(2), None));
+    let third = nonce(&a.ask(at(3), None));
+    let answers = [b.answer(second), b.answer(third)];
+    for answer in &answers {
+        let worth = a.judge(at(4), b.address, answer).worth;
+        assert_eq!(worth, Worth::Believed { bound: true });
+    }
+    for answer in answers.iter().chain(&answers) {
+        assert_eq!(a.judge(at(5), b.address, answer).worth, REPLAYED);
+    }
+}
+
 #[test]
 fn questions_to_strangers_are_few_and_do_not_stand_in_the_way_of_signed_ones() {
     let mut a = Board::new(1, 1);

@@ -46,7 +46,7 @@ struct Track {
     unicasts: VecDeque<Micros>,
     answers: Vec<(u16, Micros)>,
     claims: VecDeque<Micros>,
-    before: Option<State>,
+    before: Option<(State, bool)>,
     /// Questions that a woken master must still ask before it claims (F5), and
     /// the epoch in which it was stopped.
     must_ask: Option<(u32, Epoch)>,
@@ -88,6 +88,10 @@ pub struct Checks {
     /// A woken board must have slept longer than this to be held to S6; zero
     /// switches it off.
     pub long_sleep: Micros,
+    /// Whether a majority grants the mastership: never two (S7).
+    pub quorum: bool,
+    /// Whether there is a key: what is not genuine and new changes nothing (S8).
+    pub keyed: bool,
     /// The claims' interval, if there are claims.
     pub interval: Micros,
     tracks: Vec<Track>,
@@ -140,12 +144,15 @@ impl Checks {
         }
     }
 
-    /// Before a datagram is handed over.
-    pub fn before_datagram(&mut self, at: usize, host: &Host, packet: &Packet) {
-        if let Some(board) = host.program.board()
-            && wire::parse(packet.bytes()).is_err()
-        {
-            self.tracks[at].before = Some(State::of(board));
+    /// Before a datagram is handed over; a `worthless` one is forged, or a
+    /// recording of what this process was given already or never lived to hear.
+    pub fn before_datagram(&mut self, at: usize, host: &Host, packet: &Packet, worthless: bool) {
+        let Some(board) = host.program.board() else {
+            return;
+        };
+        let junk = wire::parse(packet.bytes()).is_err();
+        if junk || self.keyed && worthless {
+            self.tracks[at].before = Some((State::of(board), junk));
         }
     }
 
@@ -154,16 +161,26 @@ impl Checks {
         let Some(board) = host.program.board() else {
             return;
         };
-        if let Some(mut before) = self.tracks[at].before.take() {
+        if let Some((mut before, junk)) = self.tracks[at].before.take() {
             let after = State::of(board);
+            if !junk {
+                // It may bring a challenge, and that a timer.
+                before.timeout = after.timeout;
+                before.boards = after.boards;
+            }
             if board.master().map(|master| master.address) == Some(*packet.from.ip()) {
                 // Any word of an old master is a sign of life (F6).
                 before.timeout = after.timeout;
             }
             if after != before {
-                let bytes = packet.bytes().escape_ascii();
+                let bytes = crate::packet::Shown(packet.bytes());
                 let what = format!("{bytes} turned {before:?} into {after:?}");
-                self.fail("S5 junk changes nothing", now, what);
+                let property = if junk {
+                    "S5 junk changes nothing"
+                } else {
+                    "S8 no forgery, no replay"
+                };
+                self.fail(property, now, what);
             }
         }
         self.tracks[at].hear(board, packet);
@@ -179,7 +196,12 @@ impl Checks {
         if let Some(deadline) = host.program.timeout()
             && spins.1 >= SPINS_MAX
         {
-            let what = format!("host {at}: deadline {deadline:?} is not after {local:?}");
+            let timers = host.program.board().map_or_else(String::new, |board| {
+                let text = format!("{board:?}");
+                let from = text.find("timers: ").unwrap_or(0);
+                text[from..].chars().take(300).collect()
+            });
+            let what = format!("host {at}: {deadline:?} is not after {local:?}; {timers}");
             self.fail("T1 a fired timer is armed again", now, what);
         }
     }
@@ -228,8 +250,9 @@ impl Checks {
                 track.epoch = board.epoch();
                 track.votes.clear();
             }
+            // Who needs the lease may have settled long before it has it.
             let outranked = office
-                .filter(|_| track.office.is_none())
+                .filter(|_| track.office.is_none() && !self.quorum && !self.keyed)
                 .and_then(|own| track.higher_than(own));
             if let Some(higher) = outranked {
                 let what = format!("host {at} took office, but had heard {higher} in its epoch");
@@ -348,6 +371,8 @@ impl Track {
                 self.must_ask = (questions > 1).then_some((questions - 1, epoch));
                 None
             }
+            // It has heard of another master: a vote is its own again.
+            Ok(Text::Vote(_)) if board.role() == Role::Slave => None,
             Ok(Text::Claim(_) | Text::Answer { .. } | Text::Vote(_)) => Some(format!(
                 "says {} with {questions} questions unasked",
                 wire::text_of(packet.bytes()).escape_ascii()

@@ -98,9 +98,17 @@ pub struct Host {
     pub clock: Clock,
     /// Its random numbers.
     pub draws: Draws,
-    /// Datagrams that wait on the own and on the broadcast socket: when they
-    /// came and which they are.
-    pub buffers: [VecDeque<(Micros, u32)>; 2],
+    /// Datagrams that wait on the own, the broadcast and the claims' socket:
+    /// when they came and which they are.
+    pub buffers: [VecDeque<(Micros, u32)>; 3],
+    /// Whether the claims' socket is not polled.
+    pub claims_wait: bool,
+    /// The local time of the last turn.
+    pub last_turn: Instant,
+    /// When the process started.
+    pub started_at: Micros,
+    /// Which datagrams this process has been given.
+    pub given: Vec<u32>,
     /// Refusals that wait.
     pub refusals: VecDeque<u32>,
     /// The turn of the loop that is in the queue.
@@ -126,7 +134,11 @@ impl Host {
             life: 0,
             clock,
             draws: Draws::new(seed),
-            buffers: [VecDeque::new(), VecDeque::new()],
+            buffers: [VecDeque::new(), VecDeque::new(), VecDeque::new()],
+            claims_wait: false,
+            last_turn: Instant::ZERO,
+            started_at: 0,
+            given: Vec::new(),
             refusals: VecDeque::new(),
             next_turn: None,
             busy_turns: 0,
@@ -142,7 +154,9 @@ impl Host {
 
     /// Whether input waits.
     pub fn has_input(&self) -> bool {
-        self.buffers.iter().any(|buffer| !buffer.is_empty()) || !self.refusals.is_empty()
+        let polled = if self.claims_wait { 2 } else { 3 };
+        let waits = |buffer: &VecDeque<_>| !buffer.is_empty();
+        self.buffers.iter().take(polled).any(waits) || !self.refusals.is_empty()
     }
 
     /// The sockets are closed: what waited in them is lost.
@@ -150,5 +164,6 @@ impl Host {
         self.buffers.iter_mut().for_each(VecDeque::clear);
         self.refusals.clear();
         self.busy_turns = 0;
+        self.claims_wait = false;
     }
 }

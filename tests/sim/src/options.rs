@@ -12,17 +12,23 @@ pub enum Mode {
     Plain,
     /// Plain mode and F1–F6.
     Failover,
+    /// Failover, and a majority grants the mastership (Q1–Q5).
+    Quorum,
+    /// Failover with a key, half of the time with a quorum too (K1–K5).
+    Key,
 }
 
 impl Mode {
     /// Every mode that is simulated, in the driver's order.
-    pub const ALL: &[Self] = &[Self::Plain, Self::Failover];
+    pub const ALL: &[Self] = &[Self::Plain, Self::Failover, Self::Quorum, Self::Key];
 
     /// The name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::Failover => "failover",
+            Self::Quorum => "quorum",
+            Self::Key => "key",
         }
     }
 
@@ -95,6 +101,7 @@ pub enum Fault {
     Storm,
     Resign,
     Forge,
+    Replay,
 }
 
 const FAULTS: &[Fault] = &[
@@ -112,6 +119,7 @@ const FAULTS: &[Fault] = &[
     Fault::Storm,
     Fault::Resign,
     Fault::Forge,
+    Fault::Replay,
 ];
 
 /// All that a schedule's seed decides beforehand.
@@ -137,6 +145,10 @@ pub struct Options {
     pub clock_ppm: u32,
     /// A turn of the loop begins up to so many microseconds late.
     pub latency: u32,
+    /// Whether the boards need a majority's grants.
+    pub quorum: bool,
+    /// Whether claims wait for a slave that need not wake for them.
+    pub claims_wait: bool,
     /// Whether timers fire on whole milliseconds only, as with poll(2).
     pub coarse_timers: bool,
     /// The kinds of fault, each as often as it is listed.
@@ -184,6 +196,7 @@ impl Options {
             _ => 2 + rng.below(6) as usize,
         };
         let olds = match rng.below(4) {
+            _ if !matches!(mode, Mode::Plain | Mode::Failover) => 0,
             0 => 1,
             1 => rng.below(4),
             _ => 0,
@@ -199,6 +212,8 @@ impl Options {
             calm: calm(rng, olds > 0),
             clock_ppm: *pick(rng, &[0, 0, 100, 10_000]),
             latency: *pick(rng, &[0, 0, 0, 50, 1_000, 5_000]),
+            quorum: mode == Mode::Quorum || mode == Mode::Key && one_in(rng, 2),
+            claims_wait: mode != Mode::Plain && one_in(rng, 2),
             coarse_timers: one_in(rng, 3),
             faults: faults(mode, rng),
             steps: if big { 3 } else { 2 + rng.below(14) },
@@ -250,7 +265,13 @@ fn calm(rng: &mut Seeded, with_olds: bool) -> Weather {
 fn faults(mode: Mode, rng: &mut Seeded) -> Vec<Fault> {
     let mut faults = vec![Fault::Vote, Fault::Vote, Fault::Whois];
     for &fault in FAULTS {
-        let fits = mode != Mode::Plain || fault != Fault::Resign;
+        let fits = match fault {
+            Fault::Resign => mode != Mode::Plain,
+            Fault::Replay => mode == Mode::Key,
+            // Without a key anybody may claim and grant in anybody's name.
+            Fault::Forge => mode != Mode::Quorum,
+            _ => true,
+        };
         if fits && one_in(rng, 2) {
             faults.push(fault);
         }
@@ -291,6 +312,11 @@ impl fmt::Display for Options {
             f,
             "  calm: {}+{} us; clocks off by {} ppm, turns late by up to {} us, timers on whole ms: {}",
             calm.delay, calm.spread, self.clock_ppm, self.latency, self.coarse_timers
+        )?;
+        writeln!(
+            f,
+            "  quorum {}, claims wait {}",
+            self.quorum, self.claims_wait
         )?;
         writeln!(
             f,

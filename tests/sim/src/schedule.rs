@@ -10,8 +10,9 @@ use crate::program::Program;
 use crate::queue::Micros;
 use crate::story::Story;
 use crate::world::{Machine, PORT, World};
+use boardroom::election::key::Keyring;
 use boardroom::election::wire::{self, Text, Trailer};
-use boardroom::election::{Answer, Board, Config, Epoch, Failover, Rank};
+use boardroom::election::{Answer, Board, Config, Epoch, Failover, Keys, Rank};
 use boardroom::rng::{Entropy, Seeded};
 use boardroom::time::Duration;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -25,6 +26,9 @@ const AFTERMATH: Micros = 1_700 * MS;
 /// All but the runner-up wait so long for it, and so does who has resigned.
 const STOOD_BACK: Micros = 800 * MS;
 
+/// The key of all boards that have one.
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
 /// A schedule that runs.
 pub struct Schedule {
     /// The LAN and all on it.
@@ -32,6 +36,7 @@ pub struct Schedule {
     /// What the seed stands for.
     pub options: Options,
     rng: Seeded,
+    ring: Keyring,
 }
 
 /// What came of a schedule.
@@ -55,7 +60,7 @@ pub fn run(mode: Mode, seed: u64, story: bool) -> Outcome {
     schedule.healing();
     match mode {
         Mode::Plain => schedule.quiet_plain(),
-        Mode::Failover => schedule.quiet_failover(),
+        Mode::Failover | Mode::Quorum | Mode::Key => schedule.quiet_failover(),
     }
     Outcome {
         violation: schedule.world.checks.violation.take(),
@@ -68,7 +73,8 @@ impl Schedule {
     /// Draws the options of `seed`; nothing has happened yet.
     pub fn new(mode: Mode, seed: u64) -> Self {
         let salt = mode as u64 + 1;
-        let mut rng = Seeded::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (salt << 56));
+        // Mixed once, so that two seeds do not tell the same sequence shifted.
+        let mut rng = Seeded::new(Seeded::new(seed ^ (salt << 56)).next_u64());
         let options = Options::draw(mode, &mut rng);
         Self::with_options(options, rng)
     }
@@ -82,6 +88,7 @@ impl Schedule {
         let machine = Machine {
             latency: options.latency,
             coarse_timers: options.coarse_timers,
+            claims_wait: options.claims_wait,
         };
         let mut world = World::new(
             rng.next_u64(),
@@ -90,6 +97,8 @@ impl Schedule {
             broadcast.into(),
             clients.into(),
         );
+        world.checks.quorum = options.quorum;
+        world.checks.keyed = options.mode == Mode::Key;
         if options.mode != Mode::Plain {
             world.checks.interval = options.interval;
             // A pause that cannot have brought a verdict need not be noticed.
@@ -101,11 +110,11 @@ impl Schedule {
             world,
             options,
             rng,
+            ring: Keyring::parse(KEY).unwrap_or_else(|_| unreachable!("the key is one")),
         }
     }
 
-    #[allow(clippy::needless_update)] // fields of modes to come
-    fn config(&self, at: usize) -> Config {
+    fn config(&self, at: usize, seed: u64) -> Config {
         let failover = (self.options.mode != Mode::Plain).then(|| Failover {
             interval: Duration::from_micros(self.options.interval),
             patience: patience(self.options.interval),
@@ -120,13 +129,18 @@ impl Schedule {
                 Answer::Unicast
             },
             failover,
-            ..Config::default()
+            quorum: self.options.quorum.then_some(self.options.boards as u16),
+            keys: (self.options.mode == Mode::Key).then(|| Keys {
+                ring: self.ring.clone(),
+                seed,
+            }),
         }
     }
 
-    fn program(&self, at: usize) -> Program {
+    fn program(&mut self, at: usize) -> Program {
+        let seed = self.rng.next_u64();
         match at.checked_sub(self.options.boards) {
-            None => Program::Board(Box::new(Board::new(self.config(at)))),
+            None => Program::Board(Box::new(Board::new(self.config(at, seed)))),
             Some(old) => Program::Old(Box::new(Old::new(
                 self.options.olds[old],
                 PORT,
@@ -225,6 +239,7 @@ impl Schedule {
             Fault::Storm => self.storm(),
             Fault::Resign => self.world.resign(at),
             Fault::Forge => self.forge(at),
+            Fault::Replay => self.replay(),
         }
     }
 
@@ -311,6 +326,17 @@ impl Schedule {
             let whois = one_in(&mut self.rng, 4);
             self.ask(if whois { b"WHOIS" } else { b"VOTE" });
             let gap = u64::from(self.rng.below(2_000));
+            self.world.run_for(gap);
+        }
+    }
+
+    /// Somebody who has heard everything plays some of it again.
+    fn replay(&mut self) {
+        let sent = self.world.sent();
+        for _ in 0..self.rng.below(30).min(sent) {
+            let id = self.rng.below(sent);
+            self.world.replay(id);
+            let gap = any_magnitude(&mut self.rng, self.options.gap / 10);
             self.world.run_for(gap);
         }
     }
@@ -551,7 +577,7 @@ impl Schedule {
     fn quiet_failover(&mut self) {
         // Who is next in rank may have changed with the faults, and who has
         // just resigned stands back for half a second.
-        let bound = 3 * self.options.interval + 300 * MS + STOOD_BACK;
+        let bound = 3 * self.options.interval + 300 * MS + STOOD_BACK + self.lease_bound();
         self.world.run_for(bound);
         self.one_known_master("L1 one master after the faults");
         self.nothing_changes();
@@ -577,7 +603,23 @@ impl Schedule {
         } else {
             STOOD_BACK
         };
-        3 * self.options.interval + 300 * MS + patience
+        3 * self.options.interval + 300 * MS + patience + self.lease_bound()
+    }
+
+    /// With a quorum: the old lease has to end, and who started anew grants
+    /// nothing for a length of 1.5 intervals and 200 ms.
+    /// And a slave that sleeps through claims hears of another master late.
+    fn lease_bound(&self) -> Micros {
+        let asleep = if self.options.claims_wait {
+            STOOD_BACK
+        } else {
+            0
+        };
+        if self.options.quorum {
+            asleep + 3 * (self.options.interval * 3 / 2 + 200 * MS)
+        } else {
+            asleep
+        }
     }
 
     /// L1: exactly one board is master, and all boards know it.
@@ -640,7 +682,13 @@ impl Schedule {
                 self.world.run_for(span);
             }
         }
-        if self.world.hosts.iter().any(crate::host::Host::is_up) {
+        let up = self.world.hosts.iter().filter(|host| host.is_up()).count();
+        let needed = if self.options.quorum {
+            self.options.boards / 2 + 1
+        } else {
+            1
+        };
+        if up >= needed {
             let bound = self.take_over_bound();
             self.world.run_for(bound);
             self.one_known_master("L1 one master after the master went");

@@ -94,6 +94,7 @@ impl Transcript {
         let machine = Machine {
             latency: 0,
             coarse_timers: false,
+            claims_wait: false,
         };
         let mut world = World::new(1, exact, machine, BROADCAST, CLIENTS);
         world.story = Story::written();

@@ -9,8 +9,9 @@ use crate::packet::{Packet, Shown};
 use crate::program::Program;
 use crate::queue::{Event, Micros, Queue};
 use crate::story::Story;
-use boardroom::election::Network;
+use boardroom::election::{Board, Count, Network};
 use boardroom::rng::{Entropy, Seeded};
+use boardroom::time::Instant;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 /// The election's port in every simulation.
@@ -28,6 +29,26 @@ pub struct Machine {
     pub latency: u32,
     /// Whether timers fire on whole milliseconds only.
     pub coarse_timers: bool,
+    /// Whether claims have a socket of their own, which a slave that watches
+    /// over a living master does not poll.
+    pub claims_wait: bool,
+}
+
+/// How many datagrams a board has not believed.
+fn refusals(board: &Board) -> u64 {
+    [Count::Unsigned, Count::Unverified, Count::Replayed]
+        .into_iter()
+        .map(|count| board.counters().of(count))
+        .sum()
+}
+
+/// Where a datagram came from, beyond what it says.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// When it was sent.
+    pub sent: Micros,
+    /// Sent by one of the hosts, and not altered since.
+    pub genuine: bool,
 }
 
 /// Everything there is.
@@ -53,6 +74,7 @@ pub struct World {
     machine: Machine,
     queue: Queue,
     packets: Vec<Packet>,
+    origins: Vec<Origin>,
 }
 
 impl World {
@@ -78,6 +100,7 @@ impl World {
             machine,
             queue: Queue::default(),
             packets: Vec::new(),
+            origins: Vec::new(),
         }
     }
 
@@ -168,6 +191,8 @@ impl World {
         host.state = State::Running;
         host.moved = false;
         host.draws.told.clear();
+        host.started_at = self.now;
+        host.given.clear();
         host.life += 1;
         host.program = program;
         host.close_sockets();
@@ -257,7 +282,7 @@ impl World {
                 format_args!("{sender} -> {to}{port}: {}", Shown(packet.bytes())),
             );
         }
-        let id = self.keep(packet);
+        let id = self.keep(packet, from < self.hosts.len());
         let to = *packet.to.ip();
         if to == self.broadcast || to.is_broadcast() {
             self.broadcast(from, id, packet);
@@ -304,7 +329,7 @@ impl World {
             return;
         }
         let packet = match fate.flip {
-            Some(bit) => self.keep(self.packets[id as usize].flipped(bit)),
+            Some(bit) => self.keep(self.packets[id as usize].flipped(bit), false),
             None => id,
         };
         let host = to as u16;
@@ -316,8 +341,12 @@ impl World {
         }
     }
 
-    fn keep(&mut self, packet: Packet) -> u32 {
+    fn keep(&mut self, packet: Packet, genuine: bool) -> u32 {
         self.packets.push(packet);
+        self.origins.push(Origin {
+            sent: self.now,
+            genuine,
+        });
         self.packets.len() as u32 - 1
     }
 
@@ -335,12 +364,17 @@ impl World {
             State::Dead => {}
             State::Running | State::Stopped => {
                 let everybody = *packet.to.ip() == self.broadcast || packet.to.ip().is_broadcast();
-                let buffer = &mut host.buffers[usize::from(everybody)];
+                let claims = self.machine.claims_wait
+                    && everybody
+                    && !host.is_old
+                    && packet.bytes().first() == Some(&b'!');
+                let socket = usize::from(everybody) + usize::from(claims);
+                let buffer = &mut host.buffers[socket];
                 if !(own || everybody && host.address.is_some()) || buffer.len() >= BUFFER_MAX {
                     return;
                 }
                 buffer.push_back((self.now, id));
-                if host.state == State::Running {
+                if host.state == State::Running && host.has_input() {
                     self.wake(at);
                 }
             }
@@ -423,19 +457,22 @@ impl World {
         let host = &mut self.hosts[at];
         let now = host.clock.shows(self.now);
         host.program.wakeup(now);
-        let mut brought = false;
-        for socket in 0..2 {
-            let Some((_, id)) = host.buffers[socket].pop_front() else {
-                continue;
-            };
-            brought = true;
-            self.delivered += 1;
-            let packet = self.packets[id as usize];
-            self.checks.before_datagram(at, host, &packet);
-            host.program
-                .datagram(now, packet.from, packet.bytes(), &mut host.draws);
-            self.checks.after_datagram(at, host, &packet, self.now);
+        let last_turn = core::mem::replace(&mut host.last_turn, now);
+        if host.claims_wait {
+            // As of the moments when they came, before anything else.
+            while let Some((came, id)) = self.hosts[at].buffers[2].pop_front() {
+                let came = self.hosts[at].clock.shows(came).max(last_turn);
+                self.give(at, came, id);
+            }
         }
+        let mut brought = false;
+        for socket in 0..3 {
+            if let Some((_, id)) = self.hosts[at].buffers[socket].pop_front() {
+                brought = true;
+                self.give(at, now, id);
+            }
+        }
+        let host = &mut self.hosts[at];
         if let Some(id) = host.refusals.pop_front() {
             brought = true;
             let to = self.packets[id as usize].to;
@@ -452,7 +489,73 @@ impl World {
             host.program.handle_timeout(now, &mut host.draws);
             self.checks.after_timeout(at, host, now, self.now);
         }
+        let waits = |board: &Board| board.can_claims_wait();
+        host.claims_wait = self.machine.claims_wait && host.program.board().is_some_and(waits);
         self.after_turn(at);
+    }
+
+    /// Hands a datagram to the process, as of `now`.
+    fn give(&mut self, at: usize, now: Instant, id: u32) {
+        self.delivered += 1;
+        let host = &mut self.hosts[at];
+        let packet = self.packets[id as usize];
+        let origin = self.origins[id as usize];
+        let again = self.checks.keyed && host.given.contains(&id);
+        let worthless = !origin.genuine || again || origin.sent < host.started_at;
+        self.checks.before_datagram(at, host, &packet, worthless);
+        let refused = host.program.board().map_or(0, refusals);
+        host.program
+            .datagram(now, packet.from, packet.bytes(), &mut host.draws);
+        self.checks.after_datagram(at, host, &packet, self.now);
+        // What was refused, its sender being a stranger, may be believed when
+        // it comes again after the introduction.
+        let host = &mut self.hosts[at];
+        if self.checks.keyed && host.program.board().map_or(0, refusals) == refused {
+            host.given.push(id);
+        }
+    }
+
+    /// Everybody whose program is master at this very moment (S7).
+    fn masters_now(&self) -> Vec<usize> {
+        let is_master = |&at: &usize| {
+            let host = &self.hosts[at];
+            let now = host.clock.shows(self.now);
+            let board = host.program.board().filter(|_| host.is_up());
+            board.is_some_and(|board| board.in_office() && board.is_master(now))
+        };
+        (0..self.hosts.len()).filter(is_master).collect()
+    }
+
+    /// Somebody who hears everything sends what once was sent again.
+    pub fn replay(&mut self, id: u32) {
+        let packet = self.packets[id as usize];
+        if self.story.is_written() {
+            let sent = self.origins[id as usize].sent;
+            self.story.tell(
+                self.now,
+                format_args!(
+                    "replayed of {} us, from {}: {}",
+                    sent,
+                    packet.from,
+                    Shown(packet.bytes())
+                ),
+            );
+        }
+        for host in 0..self.hosts.len() {
+            let address = self.hosts[host].address;
+            let everybody = *packet.to.ip() == self.broadcast;
+            if (everybody || address == Some(*packet.to.ip())) && address != Some(*packet.from.ip())
+            {
+                let host = host as u16;
+                self.queue
+                    .push(self.now + 50, Event::Arrival { host, packet: id });
+            }
+        }
+    }
+
+    /// How many datagrams were ever sent.
+    pub fn sent(&self) -> u32 {
+        self.packets.len() as u32
     }
 
     /// Output, news and the checkers, after anything has been done to a host.
@@ -472,6 +575,13 @@ impl World {
         }
         self.take_notices(at);
         let changed = self.checks.after_turn(at, &self.hosts[at], self.now);
+        if self.checks.quorum && (changed.is_some() || sent > 0) {
+            let masters = self.masters_now();
+            if masters.len() > 1 {
+                let what = format!("masters at one instant: hosts {masters:?}");
+                self.checks.fail("S7 never two masters", self.now, what);
+            }
+        }
         if let Some(change) = changed {
             self.note(at, format_args!("{change}"));
         }
