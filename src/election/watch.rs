@@ -270,6 +270,11 @@ impl Board {
         if about.is_some_and(|about| self.is_old(about)) {
             self.lookout.heard = now;
         }
+        // The master was held up, and asks before it takes office again (F5).
+        // With a key, a recorded question must not hold its place for ever.
+        if self.watches(from) && trailer.epoch == self.epoch && self.config.keys.is_none() {
+            self.note_alive(now);
+        }
         false
     }
 
