@@ -115,7 +115,7 @@ def test_other_texts(server):
     second.send(b"Client Y: Bob").half_close()
     assert first.receive_all() == b"X: \xff\x1b[2J received before Y: Bob"
     second.close()
-    assert "Message Received: Client X: \\xff\\x1b[2J" in server.lines()
+    server.wait_line("Message Received: Client X: \\xff\\x1b[2J")
 
 
 def second_first(first, second):

@@ -87,7 +87,7 @@ def test_summaries(loopback):
 
 def test_summary_on_request(server):
     assert server.ask(b"1") == b"Alphanumeric."
-    assert len(server.lines()) == 1
+    lab.wait_for(lambda: len(server.lines()) == 1)
     server.process.signal(signal.SIGUSR1)
     lab.wait_for(lambda: "received 1, lost 0" in server.lines(0))
     assert server.ask(b"2") == b"Alphanumeric.", "it goes on"
