@@ -38,6 +38,7 @@ pub mod judge;
 pub mod net;
 pub mod rng;
 pub mod service;
+pub mod table;
 pub mod text;
 pub mod time;
 

@@ -19,6 +19,7 @@ const PURE: &[&str] = &[
     "judge",
     "rng.rs",
     "service.rs",
+    "table.rs",
     "text.rs",
     "time.rs",
 ];

@@ -3,10 +3,10 @@
 
 use super::wire::{self, Transport};
 use crate::service::{Action, Event, Peer, Service, Turn};
+use crate::table::Table;
 use crate::text::visible;
 use crate::time::{Duration, Instant};
 use core::net::SocketAddrV4;
-use std::collections::BTreeMap;
 
 /// Connections at once. A newcomer to a full table takes the place of the one
 /// that has been silent the longest.
@@ -38,7 +38,7 @@ pub struct Server {
     mode: Mode,
     quiet: bool,
     port: u16,
-    peers: BTreeMap<Peer, Connection>,
+    peers: Table<Peer, Connection>,
     peers_max: usize,
     /// Not after the first `due` of any connection.
     next_due: Option<Instant>,
@@ -79,7 +79,7 @@ impl Server {
             mode,
             quiet,
             port: 0,
-            peers: BTreeMap::new(),
+            peers: Table::new(),
             peers_max: PEERS_MAX,
             next_due: None,
             answers_to_answers: (Instant::ZERO, 0),
@@ -151,8 +151,8 @@ impl Server {
         self.counters.connections += 1;
         if self.peers.len() >= self.peers_max {
             let silent = self.peers.iter().min_by_key(|(_, c)| c.heard);
-            if let Some((&silent, _)) = silent {
-                self.peers.remove(&silent);
+            if let Some((silent, _)) = silent {
+                self.peers.remove(silent);
                 self.counters.crowded_out += 1;
                 turn.push(Action::Close { peer: silent });
             }
@@ -167,7 +167,7 @@ impl Server {
     }
 
     fn bytes(&mut self, peer: Peer, bytes: &[u8], turn: &mut Turn<'_>) {
-        let Some(connection) = self.peers.get_mut(&peer) else {
+        let Some(connection) = self.peers.get_mut(peer) else {
             return;
         };
         connection.heard = turn.now;
@@ -182,7 +182,7 @@ impl Server {
 
     /// Answers what has come, complete or not.
     fn answer_held(&mut self, peer: Peer, turn: &mut Turn<'_>) {
-        let Some(connection) = self.peers.get_mut(&peer) else {
+        let Some(connection) = self.peers.get_mut(peer) else {
             return;
         };
         connection.due = None;
@@ -201,12 +201,12 @@ impl Server {
             .peers
             .iter()
             .filter(|(_, connection)| connection.due.is_some_and(|due| due <= turn.now))
-            .map(|(&peer, _)| peer)
+            .map(|(peer, _)| peer)
             .collect();
         for peer in due {
             self.answer_held(peer, turn);
         }
-        self.next_due = self.peers.values().filter_map(|c| c.due).min();
+        self.next_due = self.peers.iter().filter_map(|(_, c)| c.due).min();
     }
 
     fn report(&self, turn: &mut Turn<'_>) {
@@ -241,12 +241,12 @@ impl Service for Server {
             Event::Bytes { peer, bytes } => self.bytes(peer, bytes, turn),
             Event::HalfClosed { peer } => {
                 self.answer_held(peer, turn);
-                if self.peers.remove(&peer).is_some() {
+                if self.peers.remove(peer).is_some() {
                     turn.push(Action::Close { peer });
                 }
             }
             Event::Closed { peer } => {
-                self.peers.remove(&peer);
+                self.peers.remove(peer);
             }
             Event::Timer => self.timer(turn),
             Event::Report => self.report(turn),

@@ -1,6 +1,8 @@
 //! One round's messages: their letters, and what is printed of them.
 
+use super::wire::LETTERS;
 use crate::service::Peer;
+use crate::table::insert_sorted;
 use crate::time::Instant;
 
 /// The letter of an [`Entry`] that has none yet.
@@ -22,8 +24,10 @@ pub struct Entry {
 /// Gives a letter to each who named none: the one of its place in the order of
 /// connection, or the first that is free.
 pub fn give_letters(entries: &mut [Entry], letters: &[u8]) {
-    let mut by_connection: Vec<Peer> = entries.iter().map(|entry| entry.peer).collect();
-    by_connection.sort_unstable();
+    let mut by_connection = Vec::new();
+    for entry in entries.iter() {
+        insert_sorted(&mut by_connection, entry.peer);
+    }
     for (place, peer) in by_connection.into_iter().enumerate() {
         let taken: Vec<u8> = entries.iter().map(|entry| entry.letter).collect();
         for entry in entries.iter_mut() {
@@ -64,8 +68,9 @@ pub fn offsets(entries: &[Entry]) -> String {
 }
 
 /// The line for the verdict's dispatch to these letters.
-pub fn acknowledgment(mut letters: Vec<u8>) -> String {
-    letters.sort_unstable_by_key(|letter| (*letter < b'X', *letter));
+pub fn acknowledgment(letters: &[u8]) -> String {
+    let in_order = LETTERS.iter().filter(|letter| letters.contains(letter));
+    let letters: Vec<u8> = in_order.copied().collect();
     let both = if letters.len() == 2 { "both " } else { "" };
     match letters.split_last() {
         None => "All had hung up: no acknowledgment sent".into(),
@@ -121,14 +126,11 @@ mod tests {
         assert_eq!(offsets(&entries), "Arrived: Y +0s, X +1.25ms, Z +1.25ms");
         assert!(is_tied(&entries));
         assert!(!is_tied(&entries[..2]));
+        assert_eq!(acknowledgment(b"YX"), "Sent acknowledgment to both X and Y");
         assert_eq!(
-            acknowledgment(b"YX".to_vec()),
-            "Sent acknowledgment to both X and Y"
-        );
-        assert_eq!(
-            acknowledgment(b"YAXZ".to_vec()),
+            acknowledgment(b"YAXZ"),
             "Sent acknowledgment to X, Y, Z and A"
         );
-        assert_eq!(acknowledgment(b"Y".to_vec()), "Sent acknowledgment to Y");
+        assert_eq!(acknowledgment(b"Y"), "Sent acknowledgment to Y");
     }
 }

@@ -9,10 +9,10 @@ use super::contestant::Contestant;
 use super::round::{self, Entry};
 use super::wire;
 use crate::service::{Action, Event, Peer, Service, Turn};
+use crate::table::{self, Table};
 use crate::text::visible;
 use crate::time::{Duration, Instant};
 use core::net::SocketAddrV4;
-use std::collections::BTreeMap;
 
 /// Connections at once. When the room is full, a newcomer takes the place of
 /// the one that has been silent the longest.
@@ -39,7 +39,7 @@ pub struct Options {
 pub struct Server {
     options: Options,
     /// By number, so in the order of connection.
-    room: BTreeMap<Peer, Contestant>,
+    room: Table<Peer, Contestant>,
     room_max: usize,
     rounds: u64,
     /// Not after the first moment at which any contestant is due.
@@ -51,7 +51,7 @@ impl Server {
     pub fn new(options: Options) -> Self {
         Self {
             options,
-            room: BTreeMap::new(),
+            room: Table::new(),
             room_max: ROOM_MAX,
             rounds: 0,
             next_due: None,
@@ -73,7 +73,7 @@ impl Server {
     fn opened(&mut self, peer: Peer, address: SocketAddrV4, turn: &mut Turn<'_>) {
         if self.room.len() >= self.room_max {
             let silent = self.room.iter().filter(|(_, other)| other.is_silent());
-            let Some((&oldest, _)) = silent.min_by_key(|(_, other)| other.until) else {
+            let Some((oldest, _)) = silent.min_by_key(|(_, other)| other.until) else {
                 turn.push(Action::Close { peer });
                 return;
             };
@@ -85,7 +85,7 @@ impl Server {
 
     fn bytes(&mut self, peer: Peer, bytes: &[u8], turn: &mut Turn<'_>) {
         let letters = self.letters();
-        if let Some(contestant) = self.room.get_mut(&peer) {
+        if let Some(contestant) = self.room.get_mut(peer) {
             let was_silent = contestant.is_silent();
             contestant.take(bytes, letters, turn.now);
             if was_silent && !contestant.is_silent() {
@@ -97,14 +97,14 @@ impl Server {
     /// A line that is half or wholly gone: what has been said counts, and who
     /// has said nothing never will.
     fn hung_up(&mut self, peer: Peer, gone: bool, turn: &mut Turn<'_>) {
-        let Some(contestant) = self.room.get_mut(&peer) else {
+        let Some(contestant) = self.room.get_mut(peer) else {
             return;
         };
         contestant.hung_up = true;
         contestant.gone |= gone;
         contestant.finish();
         if contestant.is_silent() {
-            self.room.remove(&peer);
+            self.room.remove(peer);
             if !gone {
                 turn.push(Action::Close { peer });
             }
@@ -113,7 +113,7 @@ impl Server {
 
     /// Tells one why there is no verdict, and lets it go.
     fn dismiss(&mut self, peer: Peer, why: &str, turn: &mut Turn<'_>) {
-        let Some(contestant) = self.room.remove(&peer) else {
+        let Some(contestant) = self.room.remove(peer) else {
             return;
         };
         if contestant.gone {
@@ -144,18 +144,18 @@ impl Server {
     /// Those whose message has begun, in the order of arrival, and within one
     /// instant in the order of connection.
     fn ranking(&self) -> Vec<(Instant, Peer)> {
-        let mut ranking: Vec<(Instant, Peer)> = self
-            .room
-            .iter()
-            .filter_map(|(&peer, contestant)| Some((contestant.arrival()?, peer)))
-            .collect();
-        ranking.sort_unstable();
+        let mut ranking = Vec::new();
+        for (peer, contestant) in self.room.iter() {
+            if let Some(arrival) = contestant.arrival() {
+                table::insert_sorted(&mut ranking, (arrival, peer));
+            }
+        }
         ranking
     }
 
     /// Prints the messages that are complete, in the order of arrival.
     fn announce(&mut self, ranking: &[(Instant, Peer)], turn: &mut Turn<'_>) {
-        for (_, peer) in ranking {
+        for &(_, peer) in ranking {
             let Some(contestant) = self.room.get_mut(peer) else {
                 continue;
             };
@@ -174,9 +174,9 @@ impl Server {
     /// up meanwhile gives way; else both are told.
     fn part_equal_letters(&mut self, ranking: &[(Instant, Peer)], turn: &mut Turn<'_>) -> bool {
         let letters = self.letters();
-        let mut claims: BTreeMap<u8, Peer> = BTreeMap::new();
+        let mut claims: Table<u8, Peer> = Table::new();
         for &(_, peer) in ranking.iter().take(self.options.contestants) {
-            let message = self.room.get(&peer).and_then(Contestant::message);
+            let message = self.room.get(peer).and_then(Contestant::message);
             let Some(letter) = message.and_then(|text| wire::read(text, letters).0) else {
                 continue;
             };
@@ -184,7 +184,7 @@ impl Server {
                 continue;
             };
             let letter = char::from(letter);
-            if self.room.get(&earlier).is_some_and(|first| first.hung_up) {
+            if self.room.get(earlier).is_some_and(|first| first.hung_up) {
                 let why = format!("another Client {letter} has come in your place");
                 self.dismiss(earlier, &why, turn);
             } else {
@@ -204,7 +204,7 @@ impl Server {
         };
         let complete = |&(_, peer): &(Instant, Peer)| {
             self.room
-                .get(&peer)
+                .get(peer)
                 .is_some_and(|contestant| contestant.message().is_some())
         };
         if !round.iter().all(complete) {
@@ -221,14 +221,14 @@ impl Server {
         let verdict = wire::verdict(entries.iter().map(|entry| (entry.letter, &*entry.name)));
         let mut sent = Vec::new();
         for Entry { peer, letter, .. } in entries {
-            if self.room.remove(&peer).is_some_and(|who| !who.gone) {
+            if self.room.remove(peer).is_some_and(|who| !who.gone) {
                 let bytes = verdict.clone();
                 turn.push(Action::Write { peer, bytes });
                 turn.push(Action::Close { peer });
                 sent.push(letter);
             }
         }
-        self.say(round::acknowledgment(sent), turn);
+        self.say(round::acknowledgment(&sent), turn);
         self.next_round(turn);
         true
     }
@@ -237,7 +237,7 @@ impl Server {
     fn entries(&self, round: &[(Instant, Peer)]) -> Vec<Entry> {
         let mut entries = Vec::new();
         for &(arrival, peer) in round {
-            let message = self.room.get(&peer).and_then(Contestant::message);
+            let message = self.room.get(peer).and_then(Contestant::message);
             let (letter, name) = wire::read(message.unwrap_or_default(), self.letters());
             entries.push(Entry {
                 peer,
@@ -262,12 +262,17 @@ impl Server {
     /// From now on the first who stand here are enough for a round, if they
     /// are. One that stayed silent after its greeting does not count.
     fn note_company(&mut self, now: Instant) {
-        let present = self.room.values().filter(|c| c.is_present(now)).count();
+        let present = self
+            .room
+            .iter()
+            .map(|(_, c)| c)
+            .filter(|c| c.is_present(now))
+            .count();
         let mut places = match self.options.contestants {
             needed if needed <= present => needed,
             _ => 0,
         };
-        for contestant in self.room.values_mut() {
+        for contestant in self.room.iter_mut().map(|(_, c)| c) {
             if places > 0 && contestant.is_present(now) {
                 places -= 1;
                 contestant.company_at.get_or_insert(now);
@@ -283,7 +288,7 @@ impl Server {
         let now = turn.now;
         let mut over = Vec::new();
         let mut greet = Vec::new();
-        for (&peer, contestant) in &mut self.room {
+        for (peer, contestant) in self.room.iter_mut() {
             contestant.tick(now);
             if contestant.until <= now {
                 over.push((peer, contestant.is_silent()));
@@ -306,12 +311,12 @@ impl Server {
     fn greet(&mut self, peer: Peer, turn: &mut Turn<'_>) {
         let (now, letters) = (turn.now, self.letters());
         let present = || self.room.iter().filter(|(_, c)| c.is_present(now));
-        let place = present().filter(|&(&other, _)| other < peer).count();
+        let place = present().filter(|&(other, _)| other < peer).count();
         let taken: Vec<u8> = present()
             .filter_map(|(_, other)| other.claim(letters))
             .collect();
         let letter = round::free_letter(letters, place % letters.len().max(1), &taken);
-        let Some(contestant) = self.room.get_mut(&peer) else {
+        let Some(contestant) = self.room.get_mut(peer) else {
             return;
         };
         contestant.greeted = Some((now, letter));
@@ -325,7 +330,12 @@ impl Server {
 
     /// The first moment after `now` at which any contestant is due.
     fn first_due(&self, now: Instant) -> Option<Instant> {
-        let dues = self.room.values().flat_map(Contestant::dues).flatten();
+        let dues = self
+            .room
+            .iter()
+            .map(|(_, c)| c)
+            .flat_map(Contestant::dues)
+            .flatten();
         dues.filter(|&due| due > now).min()
     }
 }

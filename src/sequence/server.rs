@@ -4,10 +4,10 @@
 use super::tally::Tally;
 use super::wire;
 use crate::service::{Action, Event, Service, Turn};
+use crate::table::Table;
 use crate::text::visible;
 use crate::time::{Duration, Instant};
 use core::net::SocketAddrV4;
-use std::collections::BTreeMap;
 
 /// Clients that are counted. A newcomer to a full table takes the place of the
 /// one that has been silent the longest, if for [`SILENT`] at least; else its
@@ -32,7 +32,7 @@ pub struct Options {
 /// The server's state.
 pub struct Server {
     options: Options,
-    clients: BTreeMap<SocketAddrV4, Client>,
+    clients: Table<SocketAddrV4, Client>,
     next_summary: Option<Instant>,
     /// No place becomes free before this moment.
     full_until: Instant,
@@ -53,7 +53,7 @@ impl Server {
     pub fn new(options: Options) -> Self {
         Self {
             options,
-            clients: BTreeMap::new(),
+            clients: Table::new(),
             next_summary: None,
             full_until: Instant::ZERO,
             strange: 0,
@@ -81,7 +81,7 @@ impl Server {
     }
 
     fn count(&mut self, from: SocketAddrV4, number: u8, now: Instant) {
-        if let Some(client) = self.clients.get_mut(&from) {
+        if let Some(client) = self.clients.get_mut(from) {
             client.heard = now;
             client.tally.take(number, now);
             return;
@@ -106,14 +106,14 @@ impl Server {
             return false;
         }
         let silent = self.clients.iter().min_by_key(|(_, client)| client.heard);
-        let Some((&address, client)) = silent else {
+        let Some((address, client)) = silent else {
             return false;
         };
         if now - client.heard < SILENT {
             self.full_until = client.heard + SILENT;
             return false;
         }
-        self.clients.remove(&address);
+        self.clients.remove(address);
         true
     }
 
@@ -121,7 +121,7 @@ impl Server {
     /// bears it; a silent bearer loses it.
     fn free_name(&mut self, port: u16, now: Instant) -> Option<&'static str> {
         let &(name, _) = wire::CLIENTS.iter().find(|client| client.1 == port)?;
-        let mut bearers = self.clients.values_mut();
+        let mut bearers = self.clients.iter_mut().map(|(_, client)| client);
         match bearers.find(|client| client.name == Some(name)) {
             Some(bearer) if now - bearer.heard < SILENT => None,
             Some(bearer) => bearer.name.take(),
@@ -130,14 +130,14 @@ impl Server {
     }
 
     fn name(&self, address: SocketAddrV4) -> String {
-        match self.clients.get(&address).and_then(|client| client.name) {
+        match self.clients.get(address).and_then(|client| client.name) {
             Some(name) => name.into(),
             None => address.to_string(),
         }
     }
 
     fn summary(&self, turn: &mut Turn<'_>) {
-        for (&address, client) in &self.clients {
+        for (address, client) in self.clients.iter() {
             turn.print(format!("{}: {}", self.name(address), client.tally.counts()));
         }
         if self.clients.is_empty() {
