@@ -220,6 +220,7 @@ fn populate(lab: &mut Lab, own: u32, old: u32, delays: &[Option<u64>]) -> Vec<(S
     for i in 0..own + old {
         let name = format!("S{i}");
         let number = lab.random.one_to_ten();
+        lab.slow = lab.random.below(4) == 0;
         if i < own {
             lab.add(own_server(&name, number));
         } else {
@@ -231,6 +232,7 @@ fn populate(lab: &mut Lab, own: u32, old: u32, delays: &[Option<u64>]) -> Vec<(S
         }
         held.push((name, number));
     }
+    lab.slow = false;
     held
 }
 
@@ -294,6 +296,32 @@ fn every_client_is_told_exactly_who_holds_its_number() {
         }
     }
     assert!(answers > 400 && matches > 100, "{answers} {matches}");
+}
+
+/// Nobody waits for a server at a number that it does not hold, so a slow one
+/// falls far behind the questions. What it says is understood all the same.
+#[test]
+fn a_slow_server_is_heard_though_it_is_far_behind() {
+    for seed in 0..10 {
+        let mut lab = Lab::new(seed);
+        lab.add(central());
+        let held: Vec<(String, u8)> = (1..=10).map(|i| (format!("S{i}"), i)).collect();
+        for (name, number) in &held {
+            lab.slow = *number == 6;
+            lab.add(own_server(name, *number));
+        }
+        lab.slow = false;
+        lab.run_ms(2_000);
+        let told = Rc::new(RefCell::new(Vec::new()));
+        for i in 0..3 {
+            lab.add(asker(&format!("C{i}"), 100, &told));
+        }
+        run_until(&mut lab, &told, 300);
+        assert_eq!(told.borrow().len(), 300, "seed {seed}");
+        for one in told.borrow().iter() {
+            assert_eq!(one.names, format!("S{}", one.number), "seed {seed}");
+        }
+    }
 }
 
 /// Servers die and come in the middle of searches: every request is answered,

@@ -92,6 +92,27 @@ fn a_prompt_server_answers_in_order_however_many_are_out() {
     assert_eq!(server.take_match(), Meaning::Wrong);
 }
 
+/// Others answer, searches follow each other, and this one is slow.
+#[test]
+fn a_prompt_server_far_behind_is_still_understood() {
+    let mut server = server();
+    server.ask(n(1));
+    server.take_none();
+    server.ask(n(6));
+    server.take_match();
+    assert!(server.ask(n(6)));
+    for _ in 0..10 * RECENT {
+        assert!(!server.ask(n(2)));
+    }
+    assert_eq!(server.take_match(), Meaning::Holds(n(6)));
+    assert!(server.awaited().is_empty());
+    for _ in 0..10 * RECENT {
+        assert_ne!(server.take_none(), Meaning::Wrong);
+    }
+    server.ask(n(6));
+    assert_eq!(server.take_match(), Meaning::Holds(n(6)));
+}
+
 #[test]
 fn a_prompt_server_that_froze_is_not_waited_for_until_it_speaks() {
     let mut server = server();

@@ -14,6 +14,8 @@ pub(crate) const CENTRAL: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 
 pub(crate) struct Lab {
     pub(crate) now: Instant,
     pub(crate) random: Seeded,
+    /// Whether those that are added now are slow to hear.
+    pub(crate) slow: bool,
     nodes: Vec<Node>,
     wires: Vec<Wire>,
     /// What was printed, by whoever it was.
@@ -23,6 +25,8 @@ pub(crate) struct Lab {
 
 struct Node {
     service: Box<dyn Service>,
+    /// It is slow to hear.
+    slow: bool,
     exit: Option<u8>,
     /// Events that actions brought about.
     pending: VecDeque<(Peer, Told)>,
@@ -44,6 +48,8 @@ struct Wire {
     end_told: bool,
     /// The receiver has closed: nothing arrives any more.
     deaf: bool,
+    /// It mostly lets the others go first.
+    slow: bool,
 }
 
 impl Lab {
@@ -51,6 +57,7 @@ impl Lab {
         Self {
             now: Instant::ZERO,
             random: Seeded::new(seed),
+            slow: false,
             nodes: Vec::new(),
             wires: Vec::new(),
             printed: Vec::new(),
@@ -62,6 +69,7 @@ impl Lab {
     pub(crate) fn add(&mut self, service: impl Service + 'static) -> usize {
         self.nodes.push(Node {
             service: Box::new(service),
+            slow: self.slow,
             exit: None,
             pending: VecDeque::new(),
         });
@@ -156,7 +164,14 @@ impl Lab {
         if busy.is_empty() {
             return false;
         }
-        let at = busy[self.random.below(busy.len() as u32) as usize];
+        let quick = busy.iter().copied().filter(|&at| !self.wires[at].slow);
+        let quick: Vec<usize> = quick.collect();
+        let among = match self.random.below(SLOW_ONE_IN) {
+            0 => &busy,
+            _ if quick.is_empty() => &busy,
+            _ => &quick,
+        };
+        let at = among[self.random.below(among.len() as u32) as usize];
         // Mostly small pieces, sometimes all there is.
         let most = match self.random.below(4) {
             0 => usize::MAX,
@@ -230,6 +245,7 @@ impl Lab {
                 ended: false,
                 end_told: false,
                 deaf: false,
+                slow: self.nodes[to].slow,
             });
             self.nodes[to].pending.push_back((peer, Told::Opened));
         }
@@ -255,3 +271,6 @@ impl Lab {
         }
     }
 }
+
+/// How seldom a slow one is as likely to hear as the others.
+const SLOW_ONE_IN: u32 = 100;
