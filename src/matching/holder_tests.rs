@@ -152,6 +152,13 @@ fn a_liar_gains_nothing() {
     }
     server.ask(n(3));
     assert_eq!(server.take_match(), Meaning::Holds(n(3)), "still itself");
+    server.ask(n(3));
+    server.give_up(n(3));
+    assert_eq!(
+        server.take_match(),
+        Meaning::Holds(n(3)),
+        "late, but honest"
+    );
 }
 
 /// An honest server that answers late at random is never taken for a liar,

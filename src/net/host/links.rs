@@ -261,6 +261,14 @@ impl Host {
     }
 
     fn pause_listeners(&mut self, reactor: &mut Reactor) {
+        if !self.is_full_told {
+            self.is_full_told = true;
+            self.stderr.line(&format!(
+                "boardroom: {} connections are all that the limit of open files allows \
+                 (`ulimit -n`); the next ones wait",
+                self.links.len()
+            ));
+        }
         self.listeners_paused = Some(reactor.now() + PAUSE);
         self.watch_listeners(reactor, Interest::NONE);
     }

@@ -151,6 +151,8 @@ struct Host {
     lingering: VecDeque<(Instant, Peer)>,
     /// Listeners that cannot take more in, until then or until a peer goes.
     listeners_paused: Option<Instant>,
+    /// That no more can be taken in was told.
+    is_full_told: bool,
     pending: VecDeque<(usize, Pending)>,
     signals: Signals,
     stdout: Output,

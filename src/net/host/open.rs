@@ -31,6 +31,7 @@ impl Host {
             links_max: connections_max(),
             lingering: VecDeque::new(),
             listeners_paused: None,
+            is_full_told: false,
             pending: VecDeque::new(),
             signals,
             stdout: Output::stdout(),
