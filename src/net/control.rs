@@ -31,6 +31,14 @@ pub fn default_path(port: u16) -> PathBuf {
     base.join(format!("boardroom/{port}.sock"))
 }
 
+/// Makes the directory of the usual path, for whoever may: elsewhere the init
+/// script has made it.
+pub fn make_default_directory(port: u16) {
+    if let Some(folder) = default_path(port).parent() {
+        let _ = fs::create_dir(folder);
+    }
+}
+
 /// Asks the board behind `path`; its whole answer.
 pub fn ask(path: &Path, line: &str) -> io::Result<String> {
     let mut stream = UnixStream::connect(path)?;
@@ -102,10 +110,6 @@ impl Control {
     /// a dead board left behind is replaced.
     pub fn open(reactor: &mut Reactor, path: &Path) -> Result<Self, Closed> {
         clear(path)?;
-        if let Some(folder) = path.parent() {
-            // Only root may, and only one level; elsewhere the init script has.
-            let _ = fs::create_dir(folder);
-        }
         let before = umask(Mode::from_bits_truncate(0o117));
         let listener = UnixListener::bind(path);
         umask(before);

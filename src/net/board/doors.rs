@@ -17,6 +17,9 @@ impl Driver {
     /// Without a control socket the board does its work all the same.
     pub(super) fn open_control(&mut self, reactor: &mut Reactor, wanted: Option<&Path>) {
         let usual = control::default_path(self.board.config().port);
+        if wanted.is_none() {
+            control::make_default_directory(self.board.config().port);
+        }
         let path = wanted.unwrap_or(&usual);
         let (level, why) = match Control::open(reactor, path) {
             Ok(control) => {

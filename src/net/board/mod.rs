@@ -36,7 +36,7 @@ use core::net::SocketAddrV4;
 use network::{Absent, Open};
 use nix::sys::signal::Signal;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use traffic::Which;
 
 /// What the command line says.
@@ -95,8 +95,7 @@ pub fn run(mut options: Options) -> Outcome {
     let control = options.control.clone();
     let mut driver = Driver::new(&mut reactor, options, signals, record);
     driver.will = will;
-    driver.start(&mut reactor)?;
-    driver.open_control(&mut reactor, control.as_deref());
+    driver.start(&mut reactor, control.as_deref())?;
     let ran = reactor.run(&mut driver);
     driver.log.close();
     ran.map_err(|error| Failure::cannot(format!("poll: {error}")))?;
@@ -206,7 +205,7 @@ impl Driver {
 
     /// Looks for the network for the first time: what is wrong now is told to
     /// whoever started the program.
-    fn start(&mut self, reactor: &mut Reactor) -> Result<(), Failure> {
+    fn start(&mut self, reactor: &mut Reactor, control: Option<&Path>) -> Result<(), Failure> {
         let now = reactor.now();
         if let Some(record) = &mut self.record {
             record.turn(now);
@@ -218,6 +217,7 @@ impl Driver {
         {
             return Err(failure);
         }
+        self.open_control(reactor, control);
         // What an earlier run may have left behind ends here.
         self.call_hook(reactor, "slave");
         self.end_turn(reactor, false);
