@@ -26,7 +26,7 @@ pub const COMMAND: Command = Command {
 
 const HELP: &str = "\
 Usage: boardroom relay server --index N [OPTION]...
-       boardroom relay client --id ID [OPTION]... [send ID [TEXT] | get | listen]
+       boardroom relay client --id ID [OPTION]... [send ID [TEXT]|get|listen]
        boardroom relay status [OPTION]...
 
 Carries messages between clients, each known by an ID of 10 digits, over a line

@@ -1,5 +1,5 @@
 //! The echo server: answers every text over UDP and TCP, and outlives every
-//! peer (SERVICES: *echo*).
+//! peer (docs/echo.md).
 
 use super::wire::{self, Transport};
 use crate::service::{Action, Event, Peer, Service, Turn};

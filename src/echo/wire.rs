@@ -1,4 +1,4 @@
-//! echo's texts as bytes (SERVICES: *echo*).
+//! echo's texts as bytes (docs/echo.md).
 //!
 //! ```text
 //! UDP   text (to 2,048 bytes) ──►      ◄── "Alphanumeric."  or "Not alphanumeric."

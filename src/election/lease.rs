@@ -1,5 +1,5 @@
-//! The lease that keeps two masters from ever being one too many (ELECTION:
-//! *Quorum*): diskless majority leases, as in PaxosLease (Trencseni, Gazso,
+//! The lease that keeps two masters from ever being one too many (docs/protocol.md,
+//! section 5): diskless majority leases, as in PaxosLease (Trencseni, Gazso,
 //! Reinhardt, 2012).
 //!
 //! Every board can grant, and whoever wins an election has to be granted:

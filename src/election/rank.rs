@@ -1,4 +1,4 @@
-//! Who wins: one total order (ELECTION: *rank*, rule R5).
+//! Who wins: one total order (docs/protocol.md, R5).
 
 use core::fmt;
 use core::net::Ipv4Addr;

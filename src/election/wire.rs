@@ -1,4 +1,4 @@
-//! The election's messages as bytes (ELECTION: *Messages*).
+//! The election's messages as bytes (docs/protocol.md, section 2).
 //!
 //! Every datagram sent is exactly 40 bytes, all unused ones zero:
 //!

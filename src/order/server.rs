@@ -1,5 +1,5 @@
 //! The order server: judges round after round whose message came first
-//! (SERVICES: *order*).
+//! (docs/order.md).
 //!
 //! All connections stand in one room. Whoever has not sent anything blocks
 //! nobody: a round is made of the first messages, not of the first

@@ -1,4 +1,4 @@
-//! order's texts as bytes (SERVICES: *order*).
+//! order's texts as bytes (docs/order.md).
 //!
 //! ```text
 //! client ──►  Client X: NAME                          no terminator

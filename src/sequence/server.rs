@@ -1,5 +1,5 @@
 //! The sequence server: prints who sent what, answers, and counts for each
-//! client what got lost (SERVICES: *sequence*).
+//! client what got lost (docs/sequence.md).
 
 use super::tally::Tally;
 use super::wire;

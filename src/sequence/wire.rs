@@ -1,4 +1,4 @@
-//! sequence's datagrams (SERVICES: *sequence*): `1` … `100` as decimal text,
+//! sequence's datagrams (docs/sequence.md): `1` … `100` as decimal text,
 //! without padding or newline, and from 100 on to 1 again.
 
 /// The server's port.
