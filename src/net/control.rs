@@ -81,7 +81,7 @@ pub struct Control {
     path: PathBuf,
     key: Key,
     listener: UnixListener,
-    /// Bounded: of more, the newest are turned away.
+    /// In the order of their coming, bounded.
     clients: Vec<Client>,
 }
 
@@ -197,8 +197,16 @@ impl Control {
         let Ok((stream, _)) = self.listener.accept() else {
             return;
         };
-        if self.clients.len() >= CLIENTS_MAX || stream.set_nonblocking(true).is_err() {
+        if stream.set_nonblocking(true).is_err() {
             return;
+        }
+        if self.clients.len() >= CLIENTS_MAX {
+            // Whoever has been silent longest makes room; those who watch stay.
+            let silent = self.clients.iter().find(|client| !client.asked);
+            let Some(key) = silent.map(|client| client.key) else {
+                return;
+            };
+            self.drop_client(reactor, key);
         }
         self.clients.push(Client {
             key: reactor.watch(&stream, Interest::READ),

@@ -91,18 +91,18 @@ fn a_watcher_stays_and_others_are_served_beside_it() {
 }
 
 #[test]
-fn idlers_are_bounded() {
+fn idlers_keep_nobody_out() {
     let path = path("idle");
     let thread = open(&path, 1);
     let mut idlers: Vec<_> = (0..CLIENTS_MAX + 3)
         .map(|_| UnixStream::connect(&path).unwrap())
         .collect();
-    let newest = idlers.last_mut().unwrap();
-    assert_eq!(newest.read(&mut [0; 8]).unwrap(), 0, "turned away");
     let oldest = idlers.first_mut().unwrap();
-    oldest.write_all(b"status\n").unwrap();
+    assert_eq!(oldest.read(&mut [0; 8]).unwrap(), 0, "made room");
+    let newest = idlers.last_mut().unwrap();
+    newest.write_all(b"status\n").unwrap();
     let mut text = String::new();
-    oldest.read_to_string(&mut text).unwrap();
+    newest.read_to_string(&mut text).unwrap();
     assert_eq!(text, "Status\n");
     thread.join().unwrap();
 }

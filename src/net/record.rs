@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! boardroom-record 1
-//! config port=2000 strict=no answer=unicast failover=1s patience=500ms quorum=- name=Peter
+//! config port=2000 strict=no answer=unicast failover=1s patience=500ms quorum=3 keys=yes name=Peter
 //! turn 81234567                          a turn of the loop begins: the clock, in µs
 //! network 10.3.52.2 10.3.52.255          own address and broadcast address
 //! network none
@@ -56,6 +56,13 @@ impl Record {
         if let Some(failover) = config.failover {
             let (interval, patience) = (failover.interval, failover.patience);
             let _ = write!(record.text, " failover={interval} patience={patience}");
+        }
+        if let Some(boards) = config.quorum {
+            let _ = write!(record.text, " quorum={boards}");
+        }
+        if config.keys.is_some() {
+            // The key itself is nobody's business: such a record is for reading.
+            record.text.push_str(" keys=yes");
         }
         record.line(format_args!(" name={}", config.name));
         record

@@ -2,12 +2,13 @@
 //! of flood many at once.
 
 use super::Driver;
-use crate::election::Transmit;
+use crate::election::{Transmit, wire};
 use crate::net::clock;
 use crate::net::log::Level;
 use crate::net::reactor::{Interest, Reactor};
 use crate::net::sys::{BATCH_BYTES, BATCH_MAX};
 use crate::net::udp::Udp;
+use crate::text::visible;
 use crate::time::{Duration, Instant};
 use core::net::SocketAddrV4;
 use std::os::fd::AsRawFd;
@@ -70,6 +71,11 @@ impl Driver {
 
     pub(super) fn hear(&mut self, now: Instant, from: SocketAddrV4, bytes: &[u8]) {
         self.tape(|record| record.datagram(from, bytes, None));
+        if self.log.is_verbose() {
+            let text = visible(wire::text_of(bytes));
+            let line = format!("from {from}: {text}");
+            self.log.line(now, Level::Detail, reason(bytes), line);
+        }
         self.board
             .handle_datagram(now, from, bytes, &mut self.source);
         self.tape_randoms();
@@ -206,6 +212,19 @@ impl Driver {
             self.log.line(now, Level::Warning, "send", text);
             self.scan_soon(now);
         }
+    }
+}
+
+/// By what lines about datagrams are limited: their kind.
+fn reason(bytes: &[u8]) -> &'static str {
+    match bytes.first() {
+        Some(b'W') => "heard WHOIS",
+        Some(b'V') => "heard VOTE",
+        Some(b'#') => "heard vote",
+        Some(b'!') => "heard claim",
+        Some(b'-') => "heard resignation",
+        Some(b'?' | b'+') => "heard lease",
+        _ => "heard other",
     }
 }
 
