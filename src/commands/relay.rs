@@ -94,6 +94,9 @@ fn run(parser: &mut Parser) -> Outcome {
     }
 }
 
+/// Datagrams taken a turn: many clients, and one write to disk for all.
+const DATAGRAMS: u32 = 32;
+
 /// Every option, and the roles that take it.
 const OPTIONS: &[(&str, &[&str])] = &[
     ("servers", &["server", "client", "status"]),
@@ -216,6 +219,7 @@ impl Options {
         });
         let setup = Setup {
             udp: Some(own),
+            datagrams: DATAGRAMS,
             journal,
             ..Setup::new()
         };
@@ -246,6 +250,7 @@ impl Options {
         };
         let setup = Setup {
             udp: Some(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)),
+            datagrams: DATAGRAMS,
             input: has_input,
             master: self.master,
             exit_with_output: true,

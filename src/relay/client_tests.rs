@@ -179,6 +179,27 @@ fn a_refused_message_is_a_failure_with_its_reason() {
 }
 
 #[test]
+fn a_stream_waits_for_room_in_the_mailbox() {
+    let mut scene = Scene::new(Task::Send {
+        destination: id("2222222222"),
+        text: None,
+        until_read: false,
+    });
+    scene.start();
+    scene.hear("1/taken/server/1111111111/v1");
+    let sent = scene.line("one");
+    let refused = format!("{}/refused/server/1111111111/full", number_of(&sent[0]));
+    scene.hear(&refused);
+    assert!(scene.said.is_empty() && scene.exit.is_none());
+    let again = scene.wait(Duration::from_millis(200));
+    assert_eq!(again.last(), sent.last());
+    scene.wait(Duration::from_millis(4_700));
+    scene.hear(&refused);
+    assert_eq!(scene.exit, Some(1));
+    assert!(scene.said[0].ends_with("refused the message: full"));
+}
+
+#[test]
 fn an_existing_server_is_recognised_and_spoken_to_the_old_way() {
     let mut scene = Scene::new(send(false));
     scene.start();

@@ -16,14 +16,11 @@ impl Host {
         }
     }
 
-    /// Takes one datagram a turn, or several for a service with a journal: then
-    /// one write to disk does for all of them.
+    /// Takes a turn's datagrams: what all of them ask for is done together, so
+    /// that one write to the journal does.
     fn take_datagrams(&mut self, reactor: &mut Reactor, index: usize) {
-        let has_journal = |one: &super::Hosted| one.journal.is_some();
-        let most = match self.services.get(index).is_some_and(has_journal) {
-            true => WITH_JOURNAL_MAX,
-            false => 1,
-        };
+        let hosted = self.services.get(index);
+        let most = hosted.map_or(0, |hosted| hosted.setup.datagrams);
         let mut buffer = core::mem::take(&mut self.buffer);
         let mut actions = core::mem::take(&mut self.actions);
         for _ in 0..most {
@@ -48,6 +45,3 @@ impl Host {
         self.services.get(index)?.udp.as_ref()
     }
 }
-
-/// Datagrams taken before what they ask for is written to the journal.
-const WITH_JOURNAL_MAX: u32 = 32;

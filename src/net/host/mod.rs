@@ -48,6 +48,9 @@ pub struct Setup {
     /// Where to listen; port 0 asks for a free one (beside a UDP socket with
     /// port 0: the same).
     pub tcp: Option<SocketAddrV4>,
+    /// How many datagrams are taken a turn. One is the quickest to answer;
+    /// several cost less where much comes at once.
+    pub datagrams: u32,
     /// Whether lines of standard input are wanted.
     pub input: bool,
     /// Where [`Action::Append`] and [`Action::Rewrite`] go.
@@ -70,6 +73,7 @@ impl Setup {
         Self {
             udp: None,
             tcp: None,
+            datagrams: 1,
             input: false,
             journal: None,
             master: MasterQuestion {

@@ -112,16 +112,32 @@ impl Client {
     /// place for this client.
     pub(super) fn is_refused(&mut self, number: u32, why: &str, turn: &mut Turn<'_>) {
         let server = self.server;
-        let refused = self.outgoing.take_if(|outgoing| outgoing.number == number);
-        if refused.is_some() {
+        let is_it = |outgoing: &Outgoing| outgoing.number == number;
+        if self.is_stream()
+            && let Some(outgoing) = self.outgoing.as_ref().filter(|one| is_it(one))
+            && turn.now.since(outgoing.since) + repeat_after(0) < self.config.timeout
+        {
+            // Its mailbox may be emptied as fast as this client fills it.
+            return self.set(Timer::Resend, Some(turn.now + repeat_after(0)));
+        }
+        if self.outgoing.take_if(|outgoing| is_it(outgoing)).is_some() {
             self.set(Timer::Resend, None);
             turn.complain(format!("{server} refused the message: {}", shown(why)));
             self.worst = 1;
+            if self.is_stream() {
+                turn.complain("this message and those behind it were not sent");
+                return self.leave(1, turn);
+            }
             self.next_task(turn);
         } else if matches!(self.link, Link::Unknown { .. }) {
             turn.complain(format!("{server} refused this client: {}", shown(why)));
             self.leave_now(1, turn);
         }
+    }
+
+    /// Whether messages come from standard input, one after another.
+    const fn is_stream(&self) -> bool {
+        matches!(self.config.task, Task::Send { text: None, .. })
     }
 
     /// The addressee has acknowledged message `number`.
