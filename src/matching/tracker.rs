@@ -22,7 +22,8 @@ pub const SERVERS_MAX: usize = 1_024;
 pub const CLIENTS_MAX: usize = 1_024;
 /// How many connections may stand without a greeting; the next one ends the
 /// oldest, so that whoever greets at once comes in, however many are silent.
-pub const UNGREETED_MAX: usize = 512;
+/// All servers and clients may connect before the first of them greets.
+pub const UNGREETED_MAX: usize = SERVERS_MAX + CLIENTS_MAX;
 /// How long a connection may stand without a greeting.
 pub const GREETING_TIME: Duration = Duration::from_secs(10);
 /// How many searches a client may send ahead of their results.
@@ -203,16 +204,13 @@ impl Tracker {
         self.ungreeted.remove(&peer);
         if let Some(server) = self.servers.remove(&peer) {
             self.settle(server.blocks(), server.awaited());
-            self.trace(turn, || {
-                format!("Central: Server {} has left.", server.name)
-            });
+            let name = server.name;
+            self.trace(turn, || format!("Central: Server {name} has left."));
         }
-        if let Some(client) = self.clients.remove(&peer) {
+        if let Some(Seeker { name, .. }) = self.clients.remove(&peer) {
             self.searches.forget(peer);
             self.departures += 1;
-            self.trace(turn, || {
-                format!("Central: Client {} has left.", client.name)
-            });
+            self.trace(turn, || format!("Central: Client {name} has left."));
             if self.options.exercise == Some(self.departures) {
                 turn.push(Action::Exit(0));
             }
@@ -405,8 +403,7 @@ impl Tracker {
         };
         let frame = wire::build(Message::Search(Some(search.number)));
         for (&peer, server) in &mut self.servers {
-            let bytes = frame.clone();
-            turn.push(Action::Write { peer, bytes });
+            write_frame(turn, peer, &frame);
             search.pending += usize::from(server.ask(search.number));
             self.blocking += usize::from(server.blocks());
         }
@@ -465,8 +462,7 @@ impl Tracker {
         let Some(client) = self.clients.get_mut(&peer) else {
             return;
         };
-        let bytes = frame.to_vec();
-        turn.push(Action::Write { peer, bytes });
+        write_frame(turn, peer, frame);
         if !self.options.quiet {
             turn.print(format!("Central: send match reply to {}", client.name));
         }
@@ -491,7 +487,11 @@ impl Tracker {
 }
 
 fn write(turn: &mut Turn<'_>, peer: Peer, message: Message<'_>) {
-    let bytes = wire::build(message);
+    write_frame(turn, peer, &wire::build(message));
+}
+
+fn write_frame(turn: &mut Turn<'_>, peer: Peer, frame: &[u8]) {
+    let bytes = frame.to_vec();
     turn.push(Action::Write { peer, bytes });
 }
 

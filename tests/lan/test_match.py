@@ -401,16 +401,13 @@ def test_a_silent_connection_ends(tracker, closing):
 def test_a_thousand_servers_and_a_thousand_clients(loopback, many_files, closing):
     tracker = Tracker(loopback, "--quiet")
     empty = tracker.process.resident_kb()
-    servers = []
-    for i in range(1000):
-        link = closing(Frames.to(tracker.port))
+    # All connect before the first one greets.
+    servers = [closing(Frames.to(tracker.port)) for _ in range(1000)]
+    clients = [closing(Frames.to(tracker.port)) for _ in range(1000)]
+    for i, link in enumerate(servers):
         link.send(f"HELLO S{i}")
-        servers.append(link)
-    clients = []
-    for i in range(1000):
-        link = closing(Frames.to(tracker.port))
+    for i, link in enumerate(clients):
         link.send(f"HI C{i}")
-        clients.append(link)
     lab.wait_for(lambda: tracker.counters()["clients"] == 1000, 20, "all of them")
     for link in clients:
         link.send("SRCH 3")
