@@ -181,3 +181,13 @@ fn vanished_peers_leave_nothing_behind() {
     script.event(Event::Stop);
     assert_eq!(script.sent(), ["exit 0"]);
 }
+
+#[test]
+fn where_descriptors_are_few_the_house_is_smaller() {
+    let mut script = server(Mode::Judge);
+    script.service.set_room(16);
+    for peer in 0..15 {
+        script.open(peer).pass_millis(1);
+    }
+    assert_eq!(script.sent(), ["0 closed"]);
+}

@@ -275,7 +275,12 @@ impl Server {
         for contestant in self.room.iter_mut().map(|(_, c)| c) {
             if places > 0 && contestant.is_present(now) {
                 places -= 1;
-                contestant.company_at.get_or_insert(now);
+                if contestant.company_at.is_none() {
+                    contestant.company_at = Some(now);
+                    if contestant.is_silent() {
+                        contestant.until = now + self.options.timeout;
+                    }
+                }
             } else {
                 contestant.company_at = None;
             }
@@ -320,7 +325,6 @@ impl Server {
             return;
         };
         contestant.greeted = Some((now, letter));
-        contestant.until = now + self.options.timeout;
         let greeting = wire::greeting(letter);
         let line = format!("Sent to {}: {greeting}", contestant.address);
         self.say(line, turn);

@@ -365,3 +365,45 @@ fn messages_of_one_instant_are_judged_together() {
     expected.extend(verdict("X: C", "Y: D", [3, 4]));
     assert_eq!(script.sent(), expected);
 }
+
+#[test]
+fn patience_begins_anew_with_company_and_with_a_message() {
+    let mut script = server();
+    let nearly = Duration::from_millis(59_900);
+    script.open(1).pass(nearly).open(2).pass(nearly);
+    assert_eq!(
+        script.sent(),
+        ["1 < Client X connected", "2 < Client Y connected"]
+    );
+    script.pass_millis(100);
+    assert_eq!(script.sent().len(), 4, "both are told and let go");
+    script.open(3).pass(nearly);
+    script.bytes(3, b"Client X: Ann\n").pass(nearly);
+    assert_eq!(script.sent(), [""; 0]);
+    script.pass_millis(100);
+    assert_eq!(script.sent().len(), 2);
+}
+
+#[test]
+fn no_letter_is_given_twice_by_greetings() {
+    let mut script = server();
+    script.open(1).open(2).pass_millis(1_000).take();
+    // 2 is Y by its greeting; 1 leaves, and 3 comes in its place.
+    script.bytes(2, b"Bob\n");
+    script.event(Event::Closed { peer: Peer(1) });
+    script.open(3).pass_millis(1_000);
+    assert_eq!(script.sent(), ["3 < Client X connected"]);
+    script.bytes(3, b"Client X: Cy\n");
+    assert_eq!(script.sent(), verdict("Y: Bob", "X: Cy", [2, 3]));
+}
+
+#[test]
+fn where_descriptors_are_few_the_room_is_smaller() {
+    let mut script = server();
+    script.service.set_room(16);
+    for peer in 0..15 {
+        script.open(peer).pass_millis(1);
+    }
+    let sent = script.sent();
+    assert_eq!(sent, ["0 < Error: the server is full", "0 closed"]);
+}
