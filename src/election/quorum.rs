@@ -63,10 +63,9 @@ impl Board {
             return self.take_office(now, own, cause);
         };
         candidacy.lease.bid(now, own.address);
-        candidacy.waiting = Some(cause);
         self.master = None;
+        self.await_lease(cause);
         self.end_watch();
-        self.enter_office(now);
         self.on_lease_due(now);
     }
 
@@ -77,25 +76,37 @@ impl Board {
             .is_some_and(|candidacy| candidacy.waiting.is_some())
     }
 
+    /// How long after an ask for the lease the next one is missed: as long as
+    /// two take that come slowly. Nothing without a quorum.
+    pub(super) fn candidate_grace(&self) -> Duration {
+        let length = |candidacy: &Candidacy| candidacy.lease.quorum().length;
+        self.candidacy.as_ref().map_or(Duration::ZERO, length) / 2
+    }
+
     /// Steps down if the lease is over (Q4). Comes before anything else that a
     /// turn brings.
     pub(super) fn check_lease(&mut self, now: Instant) {
-        let Some(candidacy) = &mut self.candidacy else {
+        let Some(candidacy) = &self.candidacy else {
             return;
         };
         if self.role != Role::Master || candidacy.lease.is_held(now) {
             return;
         }
-        // It stays the winner of its round, and may get the lease again.
-        let stays = !self.pause.active;
-        candidacy.waiting = (stays && !self.round.open).then_some(Cause::Lease);
+        // The winner of its round may get the lease again.
+        let wins = !self.pause.active && !self.own_rank().is_none_or(|own| self.outranks(own));
+        let stays = wins && !self.round.open;
         for timer in [Timer::Claim, Timer::Repeat, Timer::Probe] {
             self.timers.stop(timer);
         }
         self.drop_kept();
         self.become_role(now, Role::Slave, None, Cause::Lease);
-        if !stays {
+        if stays {
+            self.await_lease(Cause::Lease);
+        } else if !wins {
             self.give_up_lease(now);
+            if !self.pause.active {
+                self.look_for_a_master(now);
+            }
         }
     }
 
@@ -110,6 +121,7 @@ impl Board {
             return;
         };
         if !candidacy.lease.wants_to_ask(now) {
+            self.enter_office(now);
             return self.arm_lease();
         }
         let cut_off = candidacy.is_cut_off(now);
@@ -184,9 +196,13 @@ impl Board {
         if Some(to) != own || !candidacy.lease.handle_grant(now, from, word) {
             return self.counters.add(Count::LeaseUseless);
         }
+        let held = candidacy.lease.is_held(now);
         self.counters.add(Count::LeaseGranted);
-        self.enter_office(now);
         self.arm_lease();
+        if held && self.is_candidate() {
+            // Once the input is drained: a higher vote may be in it (R5).
+            self.timers.set(Timer::Lease, now);
+        }
     }
 
     /// Anything was heard of another host.
@@ -241,6 +257,12 @@ impl Board {
         match due {
             Some(due) => self.timers.set(Timer::Lease, due),
             None => self.timers.stop(Timer::Lease),
+        }
+    }
+
+    fn await_lease(&mut self, cause: Cause) {
+        if let Some(candidacy) = &mut self.candidacy {
+            candidacy.waiting = Some(cause);
         }
     }
 

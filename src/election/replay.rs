@@ -12,7 +12,7 @@
 //! session is no more.
 //!
 //! Who is not (or no longer) believed is asked for an introduction, at most
-//! once a second, and its message is dropped; the introduction is followed by
+//! four times a second, and its message is dropped; the introduction is followed by
 //! the sender's vote or claim of the moment.
 
 use super::key::Keyring;
@@ -32,7 +32,9 @@ const LAST_WORDS: u32 = u32::MAX - 1;
 /// How long a question may be answered.
 const QUESTION_LIFE: Duration = Duration::from_secs(2);
 /// Between two questions to the same address on account of its messages.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+const ASK_AGAIN: Duration = Duration::from_millis(250);
+/// Over what the two limits below are counted.
+const SECOND: Duration = Duration::from_secs(1);
 /// Questions a second to senders of messages that cannot be verified: anybody
 /// can send such.
 const STRANGERS_PER_SECOND: usize = 16;
@@ -284,7 +286,11 @@ impl Sessions {
                 known.answered = answered.unwrap_or(known.answered);
                 known.introduced = now;
             }
-            Some(known) => *known = newcomer,
+            Some(known) => {
+                let answered = known.answered.max(newcomer.answered);
+                *known = newcomer;
+                known.answered = answered;
+            }
             None => self.remember(newcomer),
         }
         Worth::Introduced
@@ -374,13 +380,11 @@ impl Sessions {
         }
         let mut recent = 0;
         for question in &self.questions {
-            if question.why == Why::Own || now.since(question.asked) >= ASK_AGAIN {
-                continue;
-            }
-            if question.to == Some(address) {
+            let age = now.since(question.asked);
+            if question.why != Why::Own && question.to == Some(address) && age < ASK_AGAIN {
                 return false;
             }
-            recent += usize::from(question.why == why);
+            recent += usize::from(question.why == why && age < SECOND);
         }
         recent < limit
     }

@@ -125,20 +125,20 @@ const UNVERIFIED: Worth = Worth::Refused(Refusal::Unverified);
 const REPLAYED: Worth = Worth::Refused(Refusal::Replayed);
 
 #[test]
-fn a_stranger_is_asked_once_a_second_and_believed_after_its_introduction() {
+fn a_stranger_is_asked_four_times_a_second_and_believed_after_its_introduction() {
     let (mut a, mut b) = (Board::new(1, 1), Board::new(2, 2));
     let vote = b.vote();
     let verdict = a.judge(at(0), b.address, &vote);
     assert_eq!(verdict.worth, UNVERIFIED);
     let nonce = verdict.ask.unwrap();
-    assert_eq!(a.judge(at(999), b.address, &vote).ask, None);
+    assert_eq!(a.judge(at(249), b.address, &vote).ask, None);
     let introduction = b.introduction(nonce);
     assert_eq!(
-        a.judge(at(999), b.address, &introduction).worth,
+        a.judge(at(249), b.address, &introduction).worth,
         Worth::Introduced
     );
     assert_eq!(
-        a.judge(at(999), b.address, &introduction).worth,
+        a.judge(at(249), b.address, &introduction).worth,
         UNVERIFIED,
         "a nonce serves once"
     );

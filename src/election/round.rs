@@ -314,7 +314,9 @@ impl Board {
         if self.round.open {
             self.round.last_vote = now;
             self.timers.set(Timer::Settle, self.settles_at(now));
-        } else if self.in_office() && self.own_rank().is_some_and(|own| own < ballot.rank) {
+        } else if (self.in_office() || self.is_candidate())
+            && self.own_rank().is_some_and(|own| own < ballot.rank)
+        {
             self.on_higher_vote(now, ballot);
         } else {
             self.note_place(now);
@@ -325,7 +327,7 @@ impl Board {
     /// A vote above ours after the round: a master yields at once (R5), unless
     /// it has claimed and the voter will hear of it (F3).
     fn on_higher_vote(&mut self, now: Instant, ballot: Ballot) {
-        if self.config.failover.is_some() && !ballot.old {
+        if self.config.failover.is_some() && !ballot.old && self.in_office() {
             self.claim_out_of_turn(now);
         } else {
             self.yield_to(now, ballot.rank, Cause::HigherVote(ballot.rank.address));

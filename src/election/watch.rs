@@ -405,6 +405,10 @@ impl Board {
             Some(subject) if self.is_old(subject) => {
                 Failover::new(failover.interval.max(OLD_INTERVAL_MIN)).grace()
             }
+            // A winner that waits for the lease does not claim, but asks.
+            Some(_) if self.lookout.claimed.is_none() => {
+                failover.grace().max(self.candidate_grace())
+            }
             _ => failover.grace(),
         }
     }
