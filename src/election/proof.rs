@@ -47,6 +47,8 @@ pub(super) struct Proof {
     proven: Vec<Ipv4Addr>,
     /// The sessions of the boards that introduced themselves.
     sessions: Vec<(Ipv4Addr, u32)>,
+    /// Votes that overtook their board's introduction.
+    early: Vec<(SocketAddrV4, Datagram)>,
     /// The round before the one that was called.
     before: Epoch,
 }
@@ -90,6 +92,7 @@ impl Question {
             answers: Vec::new(),
             proven: Vec::new(),
             sessions: Vec::new(),
+            early: Vec::new(),
             before: Epoch::NONE,
         };
         let question = proof.question();
@@ -137,8 +140,10 @@ impl Question {
             Text::Whois if answers && fits(proof.nonce) => self.on_introduction(now, from, trailer),
             // A board also tells its vote of the present round to who asks it.
             Text::Vote(rank) if trailer.epoch.is_after(proof.before) => {
-                let signed = proof.session_of(*from.ip()).is_some_and(fits);
-                signed.then(|| self.handle_vote(now, rank))?
+                match proof.session_of(*from.ip()) {
+                    Some(session) => fits(session).then(|| self.handle_vote(now, rank))?,
+                    None => self.keep_early(from, bytes),
+                }
             }
             _ => None,
         }
@@ -214,8 +219,32 @@ impl Question {
                 last_vote: None,
             };
             self.send(Some(from), call);
+        } else {
+            self.hear_early(now, from);
         }
         None
+    }
+
+    fn keep_early(&mut self, from: SocketAddrV4, bytes: &[u8]) -> Option<Heard> {
+        let proof = self.proof.as_mut()?;
+        if proof.early.len() < VOTES_KEPT {
+            proof.early.push((from, *bytes.first_chunk()?));
+        }
+        None
+    }
+
+    /// Takes the votes that came before their board's introduction.
+    fn hear_early(&mut self, now: Instant, from: SocketAddrV4) {
+        let Some(proof) = &mut self.proof else { return };
+        let (theirs, others) = core::mem::take(&mut proof.early)
+            .into_iter()
+            .partition(|(voter, _)| *voter == from);
+        proof.early = others;
+        let theirs: Vec<(SocketAddrV4, Datagram)> = theirs;
+        for (voter, vote) in theirs {
+            let heard = self.handle_signed(now, voter, &vote);
+            self.heard.extend(heard);
+        }
     }
 
     /// It is over: who answered and proved nothing is shown now.

@@ -165,6 +165,36 @@ fn a_call_goes_to_the_first_board_that_introduces_itself() {
 }
 
 #[test]
+fn a_vote_that_overtakes_its_introduction_counts_once_that_comes() {
+    let other = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 3), 2000);
+    let mut question = Question::vote(now(0), TIMEOUT, true).with_key(now(0), &keys("ab"));
+    let nonce = nonce_of(&question.poll_transmit().unwrap().bytes, &keys("ab"));
+    let introduction = Trailer {
+        flags: flag::BOUND | flag::INTRODUCE,
+        epoch: Epoch(9),
+        word: 3,
+        about: Some(Ipv4Addr::from(SESSION)),
+    };
+    let introduction = signed(&keys("ab"), Text::Whois, introduction, nonce);
+    question.handle_datagram(now(1), FROM, &introduction);
+    let rank = Rank {
+        vote: 4,
+        address: *other.ip(),
+    };
+    let trailer = Trailer {
+        epoch: Epoch(10),
+        ..Trailer::default()
+    };
+    for session in [SESSION, SESSION + 1] {
+        let vote = signed(&keys("ab"), Text::Vote(rank), trailer, session);
+        assert_eq!(question.handle_datagram(now(2), other, &vote), None);
+    }
+    question.handle_datagram(now(3), other, &introduction);
+    assert_eq!(question.poll_heard(), Some(Heard::Vote(rank)));
+    assert_eq!(question.poll_heard(), None, "the forged one never counts");
+}
+
+#[test]
 fn where_nobody_has_the_key_nobody_is_called() {
     let mut question = Question::vote(now(0), TIMEOUT, true).with_key(now(0), &keys("ab"));
     let mut sent = 0;

@@ -1,0 +1,267 @@
+"""Never two masters, and no stranger's word: boards with a quorum and a key on
+a virtual LAN, with the master's link cut and restored, and a forger on it."""
+
+import json
+import os
+import random
+import select
+import socket
+import statistics
+import struct
+import time
+import zlib
+
+import pytest
+
+import lab
+import messages
+
+BOARDS = (2, 3, 4, 5, 6)
+INTERVAL = 0.1
+LENGTH = 1.5 * INTERVAL + 0.2
+CUTS = int(os.environ.get("BOARDROOM_CUTS", "20"))
+FORGED = 10_000
+
+
+class Probes:
+    """On each host a client that asks its own board, again and again: it can
+    be asked whatever becomes of the link. Keeps who answered, and when: from
+    the question that came last before the answer to the answer's arrival."""
+
+    every = 0.002
+
+    def __init__(self, hosts):
+        self.sockets = {}
+        for host in hosts:
+            udp = host.udp(host.address, 0)
+            udp.socket.setblocking(False)
+            self.sockets[udp.socket.fileno()] = (host, udp)
+        self.asked = {}
+        self.answers = []
+
+    def run(self, until):
+        """Asks until `until()` is true; returns whether it became so in 10 s."""
+        poll = select.poll()
+        for descriptor in self.sockets:
+            poll.register(descriptor, select.POLLIN)
+        end, due = time.monotonic() + 10, 0.0
+        while time.monotonic() < end:
+            now = time.monotonic()
+            if now >= due:
+                due = now + self.every
+                for host, udp in self.sockets.values():
+                    self.asked[host.number] = now
+                    try:
+                        udp.send(messages.WHOIS, host.address, host.port)
+                    except OSError:
+                        pass
+            for descriptor, _ in poll.poll(1):
+                host, udp = self.sockets[descriptor]
+                for data, _ in udp.drain():
+                    if messages.answer(data):
+                        arrived = time.monotonic()
+                        self.answers.append((self.asked[host.number], arrived, host.number))
+            if until():
+                return True
+        return False
+
+    def wait(self, seconds):
+        end = time.monotonic() + seconds
+        self.run(lambda: time.monotonic() >= end)
+
+    def masters(self, seconds=0.05):
+        """Who has answered in the last moment."""
+        since = time.monotonic() - seconds
+        return {number for _, arrived, number in self.answers if arrived >= since}
+
+    def close(self):
+        for _, udp in self.sockets.values():
+            udp.close()
+
+
+@pytest.fixture
+def key(tmp_path):
+    path = tmp_path / "key"
+    place = lab.Place()
+    assert place.run("keygen", path).code == 0
+    return path
+
+
+@pytest.fixture
+def quorum_lan(make_lan, key, tmp_path):
+    """Starts boards on a LAN: quorum_lan(hosts, of) has those hosts of so many."""
+    def make(numbers, of, extra=(), interval=INTERVAL):
+        lan = make_lan([*numbers, *extra])
+        for host in lan.hosts[:len(numbers)]:
+            start(host, key, tmp_path, of, interval)
+        return lan
+
+    return make
+
+
+def start(host, key, folder, of, interval=INTERVAL):
+    return host.board("--interval", f"{interval * 1000:.0f}ms", "--quorum", of,
+                      "--key-file", key, "--control", folder / f"{host.number}.sock")
+
+
+def plug(lan, host, to_switch):
+    """The link carries or does not; the board's own interface sees no change."""
+    where = ("master", "br0") if to_switch else ("nomaster",)
+    lab.ip("-n", lan.switch, "link", "set", f"p{host.number}", *where)
+
+
+def status(host, folder):
+    told = host.run("status", "--json", "--control", folder / f"{host.number}.sock")
+    assert told.code == 0, told.stderr
+    return json.loads(told.stdout)
+
+
+def test_a_master_that_is_cut_off_stops_before_the_next_begins(quorum_lan):
+    lan = quorum_lan(BOARDS, len(BOARDS))
+    probes = Probes(lan.hosts)
+    gaps = []
+    for cut in range(CUTS):
+        assert probes.run(lambda: len(probes.masters()) == 1), f"cut {cut}: no master before it"
+        (old,) = probes.masters()
+        host = next(host for host in lan.hosts if host.number == old)
+        began = len(probes.answers)
+        plug(lan, host, False)
+        assert probes.run(lambda: probes.masters() - {old}), f"cut {cut}: nobody took over"
+        # Would the old one still answer, beside the new one?
+        probes.wait(1.5 * LENGTH)
+        found = probes.answers[began:]
+        plug(lan, host, True)
+        probes.wait(1.5 * LENGTH)
+        last = max((arrived for _, arrived, number in found if number == old), default=0)
+        asked, first, new = min(one for one in found if one[2] != old)
+        assert last < first, f"cut {cut}: {old} answered {(last - first) * 1e3:.1f} ms after {new}"
+        if last:
+            gaps.append((asked - last) * 1e3)
+    probes.close()
+    print(f"\n{CUTS} cuts of the master's link, interval {INTERVAL * 1e3:.0f} ms: overlap never, "
+          f"gap {min(gaps):.0f} ms at least, {statistics.median(gaps):.0f} median, "
+          f"{max(gaps):.0f} at most")
+
+
+def test_a_minority_has_no_master_and_says_so_once(quorum_lan, tmp_path, key):
+    lan = quorum_lan((2, 3), 5, extra=(4,))
+    time.sleep(3)
+    asker = lan.hosts[2]
+    assert asker.run("whois", "--timeout", "300ms").code == 1
+    lines = [line for host in lan.hosts[:2] for board in host.processes
+             for line in board.stderr.splitlines() if "grant the lease" in line]
+    assert len(lines) == 1, lines
+    assert "of 5 boards only 2" in lines[0]
+    assert {status(host, tmp_path)["role"] for host in lan.hosts[:2]} == {"slave"}
+    # The third one makes a majority.
+    start(asker, key, tmp_path, 5)
+    lab.wait_for(lambda: asker.run("whois", "--timeout", "200ms").code == 0, 10, "a master")
+    found = asker.run("whois", "--key-file", key)
+    assert found.code == 0 and "(verified)" in found.stdout, found.stdout + found.stderr
+
+
+class Forger:
+    """Sends what it likes in anybody's name."""
+
+    def __init__(self, host):
+        self.host = host
+        with host.inside():
+            self.socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+
+    def send(self, source, to, payload, port=2000):
+        udp = struct.pack(">HHHH", port, 2000, 8 + len(payload), 0)
+        ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 28 + len(payload), 0, 0, 64, 17, 0,
+                         socket.inet_aton(source), socket.inet_aton(to))
+        self.socket.sendto(ip + udp + payload, (to, 0))
+
+    def close(self):
+        self.socket.close()
+
+
+def message(text, flags, epoch, word, about, tag):
+    head = bytearray(text.ljust(22, b"\0"))
+    if len(text) < 18:
+        head[18:22] = about
+    body = bytes(head) + struct.pack(">BBII", 0xB1, flags, epoch, word)
+    return body + (tag if tag is not None else struct.pack(">I4x", zlib.crc32(body)))
+
+
+def forge(chance, epoch):
+    """A message that somebody without the key can make, and whom it is from."""
+    source = f"10.3.52.{chance.choice(BOARDS + (9,))}"
+    text = chance.choice([
+        b"VOTE\n", b"WHOIS\n", f"# {source} {chance.randint(1, 10)}".encode(),
+        f"! {source} {chance.randint(1, 10)}".encode(), f"- {source}".encode(),
+        f"? {source} {chance.randint(1, 10)}".encode(), f"+ {source}".encode(),
+        f"Eve on board {source} is the master".encode()])
+    kind = chance.randrange(4)
+    if kind == 0 or len(text) > 21:
+        return source, text.ljust(40, b"\0")
+    if kind == 1:
+        return source, chance.randbytes(chance.randint(1, 60))
+    tag = None if kind == 2 else chance.randbytes(8)
+    return source, message(text, chance.randrange(256), epoch + chance.randrange(3),
+                           chance.randrange(1 << 32), socket.inet_aton(source), tag)
+
+
+def states(lan, folder):
+    """All that forged messages could have changed."""
+    found = []
+    for host in lan.hosts[:len(BOARDS)]:
+        told = status(host, folder)
+        found.append([told[name] for name in ("role", "epoch", "vote", "master")])
+    return found
+
+
+def test_forged_and_recorded_messages_change_nothing(quorum_lan, key, tmp_path):
+    # A slow interval: a busy machine must not pass for a change.
+    lan = quorum_lan(BOARDS, len(BOARDS), extra=(66,), interval=2)
+    eve = lan.hosts[-1]
+    recorder = eve.observer()
+    assert lab.wait_for(lambda: eve.run("whois").code == 0, 20, "a master")
+    assert eve.run("vote", "--key-file", key).code == 0
+    time.sleep(4)
+    recorded = recorder.drain()
+    assert len(recorded) > 20, "there was something to record"
+    before = states(lan, tmp_path)
+    epoch = before[0][1]
+    chance, forger = random.Random(7), Forger(eve)
+    for number in range(FORGED):
+        source, payload = forge(chance, epoch)
+        to = chance.choice([lan.broadcast, lan.address(chance.choice(BOARDS))])
+        forger.send(source, to, payload)
+        if number % 8 == 0:
+            time.sleep(0.002)
+    for data, (source, _) in recorded:
+        forger.send(source, lan.broadcast, data)
+        time.sleep(0.0005)
+    time.sleep(0.5)
+    assert states(lan, tmp_path) == before
+    for host in lan.hosts[:len(BOARDS)]:
+        counters = status(host, tmp_path)["counters"]
+        assert counters["unverified"] > FORGED // 20, counters
+        assert counters["unsigned"] > FORGED // 20, counters
+        assert counters["replayed"] > 0, counters
+    assert "(verified)" in eve.run("whois", "--key-file", key).stdout
+
+    # A power cut of all: counts and epochs begin anew, the recordings remain.
+    for host in lan.hosts[:len(BOARDS)]:
+        for board in host.processes:
+            board.kill()
+        host.processes.clear()
+    for host in lan.hosts[:len(BOARDS)]:
+        start(host, key, tmp_path, len(BOARDS), 2)
+    for data, (source, _) in recorded[-200:]:
+        forger.send(source, lan.broadcast, data)
+    assert lab.wait_for(lambda: eve.run("whois").code == 0, 20, "a master after the power cut")
+    time.sleep(1)
+    before = states(lan, tmp_path)
+    assert before[0][1] <= epoch + 1, "epochs began anew"
+    for data, (source, _) in recorded:
+        forger.send(source, lan.broadcast, data)
+        time.sleep(0.0005)
+    time.sleep(0.5)
+    assert states(lan, tmp_path) == before
+    forger.close()
+    recorder.close()
