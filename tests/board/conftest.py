@@ -1,18 +1,7 @@
-"""What the tests of the board share: the ARM builds and how to run them."""
-import pathlib
-import subprocess
-
+"""Fixtures of the board's tests."""
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-FIRMWARE = ROOT / "target/firmware"
-BUILDS = ("armv4t", "armv5te")
-
-
-def run(*command, timeout=60, **options):
-    """Runs a command to its end, with its output as text."""
-    return subprocess.run([str(word) for word in command], capture_output=True, text=True,
-                          timeout=timeout, check=False, **options)
+from boards import FIRMWARE, ROOT, run
 
 
 @pytest.fixture(scope="session")

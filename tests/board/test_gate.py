@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from conftest import ROOT, run
+from boards import ROOT, run
 
 # What ARMv4T does not have: mnemonics, before a condition and a width suffix.
 YOUNGER = re.compile(
@@ -81,6 +81,12 @@ def test_negative_control_armv5te_dies_on_an_armv4t_cpu(firmware):
 def test_armv4t_is_static(firmware):
     text = run("arm-linux-gnueabi-readelf", "-ld", firmware / "armv4t/boardroom").stdout
     assert "INTERP" not in text and "NEEDED" not in text
+
+
+def test_armv5te_needs_the_c_library_alone(firmware):
+    """Debian's own boards have libgcc_s, others need not."""
+    text = run("arm-linux-gnueabi-readelf", "-d", firmware / "armv5te/boardroom").stdout
+    assert set(re.findall(r"NEEDED.*\[(.*)\]", text)) <= {"libc.so.6", "ld-linux.so.3"}
 
 
 def test_the_checksum_fits(firmware):

@@ -18,6 +18,10 @@ pub(super) struct Status<'a> {
     pub(super) now: Instant,
 }
 
+/// Of the program that runs, which after an installation need not be the one on
+/// disk.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 // Writing to a `String` cannot fail, so what `write!` gives is not looked at.
 impl Status<'_> {
     /// For people.
@@ -38,6 +42,7 @@ impl Status<'_> {
                 self.absent.as_deref().unwrap_or("not looked for yet")
             ),
         };
+        let _ = writeln!(text, "version   {VERSION}");
         let _ = writeln!(text, "role      {}", board.role());
         let _ = writeln!(text, "round     {}", board.epoch());
         if let Some(vote) = board.vote() {
@@ -75,7 +80,7 @@ impl Status<'_> {
     pub(super) fn json(&self) -> String {
         let (board, config) = (self.board, self.board.config());
         let mut text = format!(
-            r#"{{"name":{},"port":{},"role":"{}","epoch":{},"vote":{}"#,
+            r#"{{"version":"{VERSION}","name":{},"port":{},"role":"{}","epoch":{},"vote":{}"#,
             json::string(&config.name),
             config.port,
             board.role(),
