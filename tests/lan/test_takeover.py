@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import statistics
 import subprocess
 import time
 
@@ -93,8 +94,9 @@ def test_an_interval_is_what_it_says(loopback, interval):
     team = Team(loopback, "--interval", f"{interval}ms", count=1)
     seconds = max(2.0, 8 * interval / 1000)
     found = [when for when, _ in claims(team.observer, seconds)]
-    mean = (found[-1] - found[0]) / (len(found) - 1) * 1000
-    assert mean == pytest.approx(interval, rel=0.05)
+    # The median: a busy machine lets a beat fall out now and then.
+    gaps = [(b - a) * 1000 for a, b in zip(found, found[1:])]
+    assert statistics.median(gaps) == pytest.approx(interval, rel=0.05)
 
 
 def test_a_pulled_cable_is_a_lost_master_and_a_late_link_is_no_start(make_lan):
@@ -155,6 +157,27 @@ def test_a_slave_at_boot_has_no_moment_as_master(loopback, hook):
     team.add(8, "--on-change", program)
     time.sleep(1.5)
     assert [line.split()[0] for line in told()] == ["slave"]
+
+
+def test_with_a_quorum_the_old_masters_hook_ends_before_the_next_one_begins(loopback, tmp_path):
+    log, program = tmp_path / "log", tmp_path / "hook"
+    program.write_text(f"""#!/bin/sh
+        [ $1 = slave ] && [ $4 = 0 ] && exit 0
+        echo "begin $1 $2" >>{log}
+        [ $1 = slave ] && sleep 1
+        echo "end $1 $2" >>{log}
+        """)
+    program.chmod(0o755)
+    log.touch()
+    team = Team(loopback, "--interval", "100ms", "--quorum", "3", "--on-change", program)
+    master = team.settle()
+    wait_for(lambda: log.read_text() == f"begin master {master.address}\nend master "
+             f"{master.address}\n", 10, "the first master's hook")
+    master.signal(signal.SIGTERM)
+    assert master.wait(10) == 0
+    wait_for(lambda: log.read_text().count("end master") == 2, 10, "the next master's hook")
+    told = [line.rsplit(" ", 1)[0] for line in log.read_text().splitlines()[2:]]
+    assert told == ["begin slave", "end slave", "begin master", "end master"]
 
 
 def test_what_a_hook_says_is_in_the_log(loopback, hook):

@@ -5,7 +5,7 @@ use super::Driver;
 use super::status::Status;
 use crate::election::{Notice, Role};
 use crate::net::control::{self, Closed, Control, Request};
-use crate::net::hook::Call;
+use crate::net::hook::{Call, Hook};
 use crate::net::log::Level;
 use crate::net::reactor::{Interest, Key, Reactor, Ready};
 use crate::time::Instant;
@@ -43,7 +43,7 @@ impl Driver {
             let text = match request {
                 Request::Status => self.status(reactor.now()).text(),
                 Request::StatusJson => self.status(reactor.now()).json(),
-                Request::Resign => self.resign(reactor.now()).into(),
+                Request::Resign => self.resign(reactor).into(),
                 Request::Watch => String::new(),
             };
             control.answer(reactor, key, &text, request == Request::Watch);
@@ -62,13 +62,32 @@ impl Driver {
         }
     }
 
-    pub(super) fn resign(&mut self, now: Instant) -> &'static str {
+    pub(super) fn resign(&mut self, reactor: &mut Reactor) -> &'static str {
         if self.board.role() != Role::Master {
             return "error: this board is not the master\n";
         }
+        if self.hook.is_some() && self.board.config().quorum.is_some() {
+            // The office is kept until the program has let go of it: so long
+            // nobody else can be master.
+            self.call_hook(reactor, "slave");
+            self.hands_over = true;
+        } else {
+            self.leave_office(reactor.now());
+        }
+        "ok\n"
+    }
+
+    fn leave_office(&mut self, now: Instant) {
         self.tape(|record| record.word("resign"));
         self.board.handle_resign(now);
-        "ok\n"
+    }
+
+    /// Ends a hand-over that waited for the program.
+    pub(super) fn end_hand_over(&mut self, now: Instant) {
+        if self.hands_over && self.hook.as_ref().is_none_or(Hook::is_idle) {
+            self.hands_over = false;
+            self.leave_office(now);
+        }
     }
 
     pub(super) fn handle_signals(&mut self, reactor: &mut Reactor) {
@@ -90,7 +109,7 @@ impl Driver {
             }
             self.log
                 .line(now, Level::Info, "end", format!("{signal}: the end"));
-            self.resign(now);
+            self.resign(reactor);
             self.is_ending = true;
         }
     }

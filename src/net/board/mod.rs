@@ -159,6 +159,8 @@ struct Driver {
     batch: Option<Box<Batch>>,
     /// A signal has asked for the end; the hook may still run.
     is_ending: bool,
+    /// The office is given up as soon as the hook has ended.
+    hands_over: bool,
 }
 
 impl Driver {
@@ -199,6 +201,7 @@ impl Driver {
             last_turn: Instant::ZERO,
             batch: None,
             is_ending: false,
+            hands_over: false,
             board: Board::new(options.board),
         }
     }
@@ -328,12 +331,13 @@ impl Handler for Driver {
         if !self.is_ending && self.scan_at.is_some_and(|at| at <= now) {
             self.scan(reactor);
         }
+        self.end_hand_over(now);
         // Before the first claim: from then on this board is missed.
         self.keep_last_words();
         self.transmit(reactor);
         self.tell_notices(reactor);
         self.run_hook(now);
-        if self.is_ending {
+        if self.is_ending && !self.hands_over {
             // Whatever the hook still does, this board is gone.
             self.leave_place(reactor);
         }
@@ -353,7 +357,7 @@ impl Handler for Driver {
     }
 
     fn is_finished(&self) -> bool {
-        self.is_ending && self.hook.as_ref().is_none_or(Hook::is_idle)
+        self.is_ending && !self.hands_over && self.hook.as_ref().is_none_or(Hook::is_idle)
     }
 }
 
