@@ -180,9 +180,6 @@ impl Board {
         if self.timers.take(Timer::Listen, now).is_some() {
             self.on_listen(now);
         }
-        if self.timers.take(Timer::Settle, now).is_some() {
-            self.settle(now);
-        }
         if self.timers.take(Timer::Ask, now).is_some() {
             self.ask_the_missing(now);
         }
@@ -209,6 +206,10 @@ impl Board {
         }
         if self.timers.take(Timer::Greet, now).is_some() {
             self.greet(now);
+        }
+        // Last: the round of a verdict may have nobody to wait for.
+        if self.timers.take(Timer::Settle, now).is_some() {
+            self.settle(now);
         }
     }
 

@@ -803,3 +803,16 @@ fn a_lone_quiet_pair_in_failover_never_changes() {
 mod quorum;
 #[path = "seal_tests.rs"]
 mod seal;
+
+#[test]
+fn f4_the_last_of_two_takes_over_at_once() {
+    let mut lan = Lan::failover(&[&[9, 9], &[7, 7]], 1_000);
+    lan.run(Duration::from_secs(5));
+    let master = lan.in_office()[0];
+    let now = lan.now;
+    lan.board(master).handle_resign(now);
+    lan.run(millis(1));
+    assert_eq!(lan.in_office(), [3 - master]);
+    let last = *lan.board(3 - master).history().next_back().unwrap();
+    assert_eq!(last.cause, Cause::Resigned(ip(master)));
+}

@@ -35,6 +35,16 @@ pub enum Cause {
     Lease,
 }
 
+impl Cause {
+    /// Whether it is the end of a master: dead, silent, or resigned.
+    pub fn is_end_of_master(&self) -> bool {
+        matches!(
+            self,
+            Cause::Resigned(_) | Cause::Refused(_) | Cause::Silent(_)
+        )
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

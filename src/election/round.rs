@@ -112,6 +112,7 @@ impl Board {
             self.peers.mark_gone(dead);
         }
         let cause = match dead {
+            Some(dead) if self.awaits_successor_of(dead) => Cause::Resigned(dead),
             Some(dead) if is(dead, self.master) => Cause::Silent(dead),
             _ => Cause::Settled,
         };
@@ -357,7 +358,9 @@ impl Board {
     fn all_known_have_voted(&self) -> bool {
         let own = self.network.map(|network| network.address);
         let before = self.round.begun.map(|begun| begun - ROUND);
-        let mut acquainted = false;
+        // Who follows a dead master decides alone if nobody else is known: a
+        // slave that has never voted hears the claim (F2).
+        let mut acquainted = self.round.cause.is_end_of_master();
         for peer in self.peers.known(self.rounds) {
             if Some(peer.address) == own {
                 continue;

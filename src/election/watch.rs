@@ -139,6 +139,11 @@ impl Board {
         }
     }
 
+    /// Whether `address` is the watched master, and has taken its leave.
+    pub(super) fn awaits_successor_of(&self, address: Ipv4Addr) -> bool {
+        self.watches(address) && self.lookout.resigned
+    }
+
     /// Whether the watched master has claimed, so that it is known to be one.
     pub(super) fn master_has_claimed(&self) -> bool {
         self.lookout.claimed.is_some()
