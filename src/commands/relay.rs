@@ -239,6 +239,12 @@ impl Options {
             ));
         };
         let task = self.task(words)?;
+        if self.until_read && !matches!(task, Task::Send { .. }) {
+            return Err(Failure::usage("--until-read is for send"));
+        }
+        if self.count.is_some() && !matches!(task, Task::Listen { .. }) {
+            return Err(Failure::usage("--count is for listen"));
+        }
         let has_input = match &task {
             Task::Send { text, .. } => text.is_none(),
             Task::Menu => true,

@@ -117,7 +117,7 @@ fn a_message_is_repeated_until_a_new_server_takes_it() {
     let mut scene = Scene::new(send(false));
     assert_eq!(
         scene.start(),
-        ["1/handshake/1111111111//v1", "1/get/1111111111//"]
+        ["1/handshake/1111111111//v1-", "1/get/1111111111//"]
     );
     let sent = scene.hear("1/taken/server/1111111111/v1");
     let number = number_of(&sent[0]).to_string();
@@ -126,7 +126,7 @@ fn a_message_is_repeated_until_a_new_server_takes_it() {
     assert_eq!(sent.join(" "), frame);
     // A server that was restarted is shaken hands with again.
     let again = scene.wait(Duration::from_millis(200));
-    assert_eq!(again, ["1/handshake/1111111111//v1".to_string(), frame]);
+    assert_eq!(again, ["1/handshake/1111111111//v1-".to_string(), frame]);
     scene.hear("1/taken/server/1111111111/2222222222");
     assert_eq!(scene.exit, None, "another message's confirmation");
     let sent = scene.hear(&format!("{number}/taken/server/1111111111/2222222222"));
@@ -138,7 +138,7 @@ fn a_message_is_repeated_until_a_new_server_takes_it() {
 #[test]
 fn reading_is_waited_for_when_asked_for() {
     let mut scene = Scene::new(send(true));
-    scene.start();
+    assert_eq!(scene.start()[0], "1/handshake/1111111111//v1");
     let sent = scene.hear("1/taken/server/1111111111/v1");
     let number = number_of(&sent[0]).to_string();
     scene.hear(&format!("{number}/taken/server/1111111111/2222222222"));

@@ -1,6 +1,6 @@
 //! Who is where: the clients of this server, and those of the others.
 
-use super::wire::Id;
+use super::wire::{Id, Speaks};
 use crate::time::{Duration, Instant};
 use core::net::SocketAddrV4;
 use std::collections::BTreeMap;
@@ -19,12 +19,19 @@ pub const IDLE: Duration = Duration::from_secs(60);
 pub struct Here {
     /// Where it spoke from last.
     pub address: SocketAddrV4,
-    /// Whether it shook hands as a new one: confirmations, receipts, pushes.
-    pub new: bool,
+    /// What it understands.
+    pub speaks: Speaks,
     /// When it spoke last.
     pub heard: Instant,
     /// Its address refused a datagram; nothing is pushed until it speaks.
     pub refuses: bool,
+}
+
+impl Here {
+    /// Whether it takes pushes and confirmations.
+    pub fn is_new(&self) -> bool {
+        self.speaks != Speaks::Old
+    }
 }
 
 /// A client of another server.
@@ -159,7 +166,7 @@ mod tests {
     fn client(second: u64) -> Here {
         Here {
             address: SocketAddrV4::new([127, 0, 0, 1].into(), 4000),
-            new: true,
+            speaks: Speaks::Receipts,
             heard: Instant::ZERO + Duration::from_secs(second),
             refuses: false,
         }

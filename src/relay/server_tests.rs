@@ -213,6 +213,19 @@ fn a_new_client_is_confirmed_to_pushed_to_and_told_of_reading() {
 }
 
 #[test]
+fn a_client_that_wants_no_receipts_gets_none() {
+    let mut scene = Scene::new();
+    scene.client_says(4000, "1/handshake/1111111111//v1-");
+    scene.client_says(5000, "1/handshake/2222222222//v1-");
+    scene.client_says(4000, "500/send/1111111111/2222222222/hi");
+    let sent = scene.client_says(5000, "500/ack/2222222222/1111111111/hi");
+    assert!(sent.is_empty(), "{sent:?}");
+    assert_eq!(scene.count(Count::ForgottenReceipt), 0);
+    scene.server_says(3, "600/read/server/1111111111/2222222222");
+    assert_eq!(scene.server.post.count().0, 0);
+}
+
+#[test]
 fn an_ack_counts_only_from_the_addressee_for_its_own_message() {
     let mut scene = Scene::new();
     scene.client_says(4000, "1/handshake/1111111111//v1");

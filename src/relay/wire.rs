@@ -25,6 +25,8 @@ pub const IDENTITY_MIN: u32 = 100;
 pub const IDENTITY_MAX: u32 = 999_999_999;
 /// The payload of the handshake by which a client says that it is a new one.
 pub const VERSION: &str = "v1";
+/// The same of a new client that wants no read receipts.
+const VERSION_WITHOUT_RECEIPTS: &str = "v1-";
 
 /// The longest frame between own programs: a text of full length behind a
 /// number of nine digits, with hops of three.
@@ -68,12 +70,23 @@ impl fmt::Display for Id {
     }
 }
 
+/// What a client understands, as its handshake says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// Answers to its gets, as existing clients do.
+    Old,
+    /// Confirmations and pushed messages too (`v1-`).
+    New,
+    /// Read receipts as well (`v1`).
+    Receipts,
+}
+
 /// What a datagram says.
 #[allow(missing_docs)] // each variant's text tells its fields
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// `1/handshake/ID//`: here I am. `new`: with the payload `v1`.
-    Handshake { id: Id, new: bool },
+    /// `1/handshake/ID//`: here I am.
+    Handshake { id: Id, speaks: Speaks },
     /// `N/send/SRC/DST/text`: a message, from a client, a server or to one.
     /// Between own servers `N/send2/…` and so on from the second hop.
     Send {
@@ -153,7 +166,11 @@ pub fn parse(datagram: &[u8]) -> Result<Message<'_>, Invalid> {
     match kind {
         "handshake" => Ok(Message::Handshake {
             id: parse_id(source)?,
-            new: payload == VERSION,
+            speaks: match payload {
+                VERSION => Speaks::Receipts,
+                VERSION_WITHOUT_RECEIPTS => Speaks::New,
+                _ => Speaks::Old,
+            },
         }),
         "send" => parse_send(number, 1, source, destination, payload),
         "get" => Ok(Message::Get {
@@ -227,9 +244,14 @@ pub fn why_too_long(text: &str) -> String {
     )
 }
 
-/// `1/handshake/ID//`, with `v1` behind it from a new client.
-pub fn handshake(id: Id, new: bool) -> Vec<u8> {
-    frame(1, "handshake", id, "", if new { VERSION } else { "" })
+/// `1/handshake/ID//`, with `v1` or `v1-` behind it from a new client.
+pub fn handshake(id: Id, speaks: Speaks) -> Vec<u8> {
+    let payload = match speaks {
+        Speaks::Old => "",
+        Speaks::New => VERSION_WITHOUT_RECEIPTS,
+        Speaks::Receipts => VERSION,
+    };
+    frame(1, "handshake", id, "", payload)
 }
 
 /// `N/send/SRC/DST/text`.

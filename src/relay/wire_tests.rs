@@ -11,9 +11,10 @@ const B: &str = "2222222222";
 #[test]
 fn what_is_built_is_what_the_table_says() {
     let (a, b) = (id(A), id(B));
-    let built: [(Vec<u8>, &str); 18] = [
-        (handshake(a, false), "1/handshake/1111111111//"),
-        (handshake(a, true), "1/handshake/1111111111//v1"),
+    let built: [(Vec<u8>, &str); 19] = [
+        (handshake(a, Speaks::Old), "1/handshake/1111111111//"),
+        (handshake(a, Speaks::New), "1/handshake/1111111111//v1-"),
+        (handshake(a, Speaks::Receipts), "1/handshake/1111111111//v1"),
         (
             send(1, a, b, "hi/there"),
             "1/send/1111111111/2222222222/hi/there",
@@ -213,7 +214,7 @@ fn nothing_that_comes_panics() {
     use crate::rng::{Entropy, Seeded};
     let mut random = Seeded::new(11);
     let frames = [
-        handshake(id(A), true),
+        handshake(id(A), Speaks::New),
         send(500, id(A), id(B), "grün/?"),
         b"1111111111/127.0.0.21?2222222222/127.0.0.22".to_vec(),
         read(100, id(A), id(B)),

@@ -307,6 +307,8 @@ def test_server_auto_takes_the_port_beside_the_masters_address(loopback, make_li
     ("relay client --id 1111111111 send 22 x", 2, "exactly 10 digits"),
     (f"relay client --id {A} send {B} {'x' * 161}", 2, "161 characters"),
     (f"relay client --id {A} shout", 2, "send, get or listen"),
+    (f"relay client --id {A} --count 2 get", 2, "--count is for listen"),
+    (f"relay client --id {A} --until-read listen", 2, "--until-read is for send"),
     (f"relay client --id {A} get it", 2, "one word too many"),
     (f"relay client --id {A} --server 10.9.8.7 get", 2, "give its port too"),
     (f"relay client --id {A} --server 127.0.0.1:9 --timeout 300ms get", 1, "no answer from"),

@@ -11,7 +11,7 @@ mod menu;
 mod sending;
 
 use super::seen::{Sources, first_number, following};
-use super::wire::{self, IDENTITY_MIN, Id, Message, VERSION};
+use super::wire::{self, IDENTITY_MIN, Id, Message, Speaks, VERSION};
 use crate::service::{self, Action, Event, Service, Turn};
 use crate::text::visible;
 use crate::time::{Duration, Instant};
@@ -22,6 +22,8 @@ use std::collections::VecDeque;
 
 /// How often the handshake is repeated until the server is known.
 const KNOCK_EVERY: Duration = Duration::from_millis(100);
+/// The same once it has been told that there is no answer.
+const KNOCK_SLOWLY: Duration = Duration::from_secs(1);
 /// How often a new client tells its server that it is still there.
 const STAY_EVERY: Duration = Duration::from_secs(5);
 /// Gets that must be answered as an existing server does, and handshakes not at
@@ -190,7 +192,7 @@ impl Client {
         self.set(Timer::GiveUp, Some(turn.now + self.config.timeout));
         if self.config.task == Task::Get {
             // The old way does for every server: one answer to each get.
-            self.send(wire::handshake(self.config.id, false), turn);
+            self.send(wire::handshake(self.config.id, Speaks::Old), turn);
             self.link = Link::Old;
             self.fetch(turn);
         } else {
@@ -203,9 +205,26 @@ impl Client {
         if let Link::Unknown { answered, .. } = &mut self.link {
             *answered = false;
         }
-        self.send(wire::handshake(self.config.id, true), turn);
+        self.shake_hands(turn);
         self.send(wire::get(1, self.config.id), turn);
-        self.set(Timer::Knock, Some(turn.now + KNOCK_EVERY));
+        let pause = if self.complained {
+            KNOCK_SLOWLY
+        } else {
+            KNOCK_EVERY
+        };
+        self.set(Timer::Knock, Some(turn.now + pause));
+    }
+
+    /// Receipts are asked for by whoever waits for them.
+    pub(super) fn shake_hands(&self, turn: &mut Turn<'_>) {
+        let speaks = match self.config.task {
+            Task::Menu
+            | Task::Send {
+                until_read: true, ..
+            } => Speaks::Receipts,
+            _ => Speaks::New,
+        };
+        self.send(wire::handshake(self.config.id, speaks), turn);
     }
 
     fn knows_server(&mut self, link: Link, turn: &mut Turn<'_>) {
@@ -299,7 +318,7 @@ impl Client {
                 if self.link == Link::New && matches!(self.config.task, Task::Listen { .. }) {
                     self.set(Timer::GiveUp, Some(turn.now + self.config.timeout));
                 }
-                self.send(wire::handshake(self.config.id, true), turn);
+                self.shake_hands(turn);
             }
         }
     }
@@ -356,7 +375,7 @@ impl Client {
 
     fn settle(&mut self, turn: &mut Turn<'_>) {
         // A server that was restarted does not know its clients.
-        self.send(wire::handshake(self.config.id, true), turn);
+        self.shake_hands(turn);
         // A number of its own, that no answer to an earlier get can have.
         self.send(wire::get(self.number, self.config.id), turn);
         self.set(Timer::Settle, Some(turn.now + KNOCK_EVERY));

@@ -63,7 +63,7 @@ impl Client {
         };
         if tries > 0 && self.link == Link::New {
             // A server that was restarted does not know its clients.
-            self.send(wire::handshake(id, true), turn);
+            self.shake_hands(turn);
         }
         self.send(bytes, turn);
         self.set(Timer::Resend, Some(turn.now + repeat_after(tries)));

@@ -7,7 +7,7 @@ use crate::relay::clients::IDLE;
 use crate::relay::post::{Mail, OLD_MAIL, Sort, repeat_after};
 use crate::relay::spool::Gone;
 use crate::relay::table::Kind;
-use crate::relay::wire::{self, HOPS_MAX, IDENTITY_MIN, Id};
+use crate::relay::wire::{self, HOPS_MAX, IDENTITY_MIN, Id, Speaks};
 use crate::service::{Action, Turn};
 use crate::time::{Duration, Instant};
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -84,7 +84,7 @@ impl Server {
 
     fn way_of_owner(&self, id: Id, now: Instant) -> Way {
         if let Some(client) = self.clients.here(id) {
-            let listens = client.new && !client.refuses && now.since(client.heard) < IDLE;
+            let listens = client.is_new() && !client.refuses && now.since(client.heard) < IDLE;
             return if listens {
                 Way::Push(client.address)
             } else {
@@ -263,11 +263,14 @@ impl Server {
     /// client, here or at another new server.
     fn tell_read(&mut self, source: Id, reader: Id, number: u32, turn: &mut Turn<'_>) {
         let reachable = match (self.clients.here(source), self.clients.elsewhere(source)) {
-            (Some(client), _) => client.new,
+            (Some(client), _) => client.speaks == Speaks::Receipts,
             (None, Some(client)) => self.table.kind(client.server, turn.now) == Kind::New,
             (None, None) => false,
         };
-        if reachable && self.post.room(source, 0).is_ok() {
+        if !reachable {
+            return;
+        }
+        if self.post.room(source, 0).is_ok() {
             self.keep_receipt(source, reader, number, 0, turn);
         } else {
             self.counters.add(Count::ForgottenReceipt);

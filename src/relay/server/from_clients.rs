@@ -4,7 +4,7 @@
 use super::{Count, Message, Server};
 use crate::relay::clients::{Arrival, Here};
 use crate::relay::post::{Full, Mail, Sort};
-use crate::relay::wire::{self, IDENTITY_MIN, Id};
+use crate::relay::wire::{self, IDENTITY_MIN, Id, Speaks};
 use crate::service::{Action, Turn};
 use core::net::SocketAddrV4;
 
@@ -16,7 +16,7 @@ impl Server {
         turn: &mut Turn<'_>,
     ) {
         match message {
-            Message::Handshake { id, new } => self.handshake(from, id, new, turn),
+            Message::Handshake { id, speaks } => self.handshake(from, id, speaks, turn),
             Message::Send {
                 number,
                 source,
@@ -42,12 +42,12 @@ impl Server {
         }
     }
 
-    fn handshake(&mut self, from: SocketAddrV4, id: Id, new: bool, turn: &mut Turn<'_>) {
-        let is_repeated = self
-            .clients
-            .here(id)
-            .is_some_and(|client| client.address == from && client.new == new && !client.refuses);
-        if !self.arrive(from, id, new, turn) {
+    fn handshake(&mut self, from: SocketAddrV4, id: Id, speaks: Speaks, turn: &mut Turn<'_>) {
+        let new = speaks != Speaks::Old;
+        let is_repeated = self.clients.here(id).is_some_and(|client| {
+            client.address == from && client.speaks == speaks && !client.refuses
+        });
+        if !self.arrive(from, id, speaks, turn) {
             if new {
                 self.send(
                     from,
@@ -60,6 +60,9 @@ impl Server {
         if new {
             self.send(from, wire::taken(1, id, wire::VERSION), turn);
         }
+        if !new {
+            self.drop_receipts(id, turn);
+        }
         if !is_repeated {
             self.post.begin_anew(id);
         }
@@ -68,14 +71,14 @@ impl Server {
 
     /// Makes `id` a client of this server and tells the others; false when
     /// there is no place for it.
-    fn arrive(&mut self, from: SocketAddrV4, id: Id, new: bool, turn: &mut Turn<'_>) -> bool {
+    fn arrive(&mut self, from: SocketAddrV4, id: Id, speaks: Speaks, turn: &mut Turn<'_>) -> bool {
         if id == Id::PERMANENT {
             self.counters.add(Count::PermanentId);
             return false;
         }
         let client = Here {
             address: from,
-            new,
+            speaks,
             heard: turn.now,
             refuses: false,
         };
@@ -100,7 +103,7 @@ impl Server {
     /// A client that is not this server's shakes hands by what it sends.
     fn is_client_here(&mut self, from: SocketAddrV4, id: Id, turn: &mut Turn<'_>) -> bool {
         if self.clients.here(id).is_none() {
-            let arrived = self.arrive(from, id, false, turn);
+            let arrived = self.arrive(from, id, Speaks::Old, turn);
             self.post.begin_anew(id);
             return arrived;
         }
@@ -112,7 +115,7 @@ impl Server {
     /// address: a new one shakes hands there.
     fn heard_from(&mut self, id: Id, from: SocketAddrV4, turn: &Turn<'_>) {
         if let Some(client) = self.clients.here_mut(id) {
-            if !client.new {
+            if !client.is_new() {
                 client.address = from;
             }
             if client.address == from {
@@ -146,7 +149,10 @@ impl Server {
                 turn,
             );
         }
-        let is_new = self.clients.here(source).is_some_and(|client| client.new);
+        let is_new = self
+            .clients
+            .here(source)
+            .is_some_and(|client| client.is_new());
         let memory = self.sources.of(source);
         let known = number >= IDENTITY_MIN
             && (memory.taken.contains(number) || memory.here.contains(number));
@@ -192,7 +198,7 @@ impl Server {
             return;
         }
         let client = self.clients.here(id);
-        let is_new = client.is_some_and(|client| client.new && client.address == from);
+        let is_new = client.is_some_and(|client| client.is_new() && client.address == from);
         let is_elsewhere = self.first_is_offered(id, turn.now);
         let oldest = self.post.of_mut(id).and_then(|mailbox| {
             let mut mails = mailbox.mails.iter_mut();
@@ -226,7 +232,7 @@ impl Server {
         let Some(client) = self.clients.here(id) else {
             return;
         };
-        let is_its_own = if client.new {
+        let is_its_own = if client.is_new() {
             client.address == from
         } else {
             client.address.ip() == from.ip()

@@ -3,7 +3,7 @@
 use super::{Count, Message, Server};
 use crate::relay::post::{Mail, Sort};
 use crate::relay::table::Kind;
-use crate::relay::wire::{self, IDENTITY_MIN, Id, List};
+use crate::relay::wire::{self, IDENTITY_MIN, Id, List, Speaks};
 use crate::service::{Action, Turn};
 use crate::time::Duration;
 
@@ -243,9 +243,13 @@ impl Server {
             return self.counters.add(Count::SpoolFailed);
         }
         self.send_to_server(index, wire::ack_receipt(number, id, reader), turn);
-        let wanted = self.clients.here(id).is_some_and(|client| client.new);
+        let client = self.clients.here(id);
+        let wanted = client.is_some_and(|client| client.speaks == Speaks::Receipts);
         let known = self.post.find(id, Sort::Receipt, reader, number).is_some();
-        if !wanted || self.post.room(id, 0).is_err() {
+        if !wanted {
+            return;
+        }
+        if self.post.room(id, 0).is_err() {
             self.counters.add(Count::ForgottenReceipt);
         } else if !known {
             self.keep_receipt(id, reader, number, 1, turn);
