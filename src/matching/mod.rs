@@ -17,6 +17,7 @@ pub mod holder;
 pub mod link;
 pub mod search;
 pub mod server;
+pub mod table;
 pub mod tracker;
 pub mod wire;
 

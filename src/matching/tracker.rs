@@ -10,11 +10,12 @@ use super::ANSWER_TIME;
 use super::counters::{Counters, bump};
 use super::holder::{Holder, Meaning, Numbers};
 use super::search::{Search, Searches};
+use super::table::Table;
 use super::wire::{self, FRAME_MAX, Message, Number, Splitter};
 use crate::service::{Action, Event, Peer, Service, Turn};
 use crate::text::visible;
 use crate::time::{Duration, Instant};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// How many servers a tracker takes; the next one is refused.
 pub const SERVERS_MAX: usize = 1_024;
@@ -35,11 +36,11 @@ pub const WRONG_MAX: u8 = 100;
 #[derive(Debug, Default)]
 pub struct Tracker {
     options: Options,
-    streams: BTreeMap<Peer, Stream>,
+    streams: Table<Stream>,
     /// When each must have greeted.
-    ungreeted: BTreeMap<Peer, Instant>,
-    servers: BTreeMap<Peer, Holder>,
-    clients: BTreeMap<Peer, Seeker>,
+    ungreeted: Table<Instant>,
+    servers: Table<Holder>,
+    clients: Table<Seeker>,
     searches: Searches,
     /// How many servers have ever come.
     arrivals: u32,
@@ -105,7 +106,7 @@ impl Service for Tracker {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let greeting = self.ungreeted.first_key_value().map(|(_, &due)| due);
+        let greeting = self.ungreeted.first().map(|(_, &due)| due);
         greeting.into_iter().chain(self.searches.deadline()).min()
     }
 }
@@ -134,7 +135,7 @@ impl Tracker {
 
     fn admit(&mut self, peer: Peer, turn: &mut Turn<'_>) {
         if self.ungreeted.len() >= UNGREETED_MAX
-            && let Some((&oldest, _)) = self.ungreeted.first_key_value()
+            && let Some((oldest, _)) = self.ungreeted.first()
         {
             bump(&mut self.counters.silent);
             self.close(oldest, turn);
@@ -166,7 +167,7 @@ impl Tracker {
         } else if is_server {
             self.welcome_server(peer, name, turn);
         } else {
-            self.ungreeted.remove(&peer);
+            self.ungreeted.remove(peer);
             self.trace(turn, || {
                 format!("Central: received \"Hi\" from Client {name}.")
             });
@@ -180,7 +181,7 @@ impl Tracker {
             turn.print(format!("Central: received \"Hello\" from Server {name}."));
             turn.print(format!("Central: sending \"Track\" to Server {name}."));
         }
-        self.ungreeted.remove(&peer);
+        self.ungreeted.remove(peer);
         self.servers.insert(peer, Holder::new(name.into()));
         self.arrivals = self.arrivals.wrapping_add(1);
     }
@@ -200,14 +201,14 @@ impl Tracker {
     }
 
     fn leave(&mut self, peer: Peer, turn: &mut Turn<'_>) {
-        self.streams.remove(&peer);
-        self.ungreeted.remove(&peer);
-        if let Some(server) = self.servers.remove(&peer) {
+        self.streams.remove(peer);
+        self.ungreeted.remove(peer);
+        if let Some(server) = self.servers.remove(peer) {
             self.settle(server.blocks(), server.awaited());
             let name = server.name;
             self.trace(turn, || format!("Central: Server {name} has left."));
         }
-        if let Some(Seeker { name, .. }) = self.clients.remove(&peer) {
+        if let Some(Seeker { name, .. }) = self.clients.remove(peer) {
             self.searches.forget(peer);
             self.departures += 1;
             self.trace(turn, || format!("Central: Client {name} has left."));
@@ -220,24 +221,20 @@ impl Tracker {
     /// A server that sends no more answers no more; a client may still want
     /// its results.
     fn half_closed(&mut self, peer: Peer, turn: &mut Turn<'_>) {
-        match self.clients.get_mut(&peer) {
+        match self.clients.get_mut(peer) {
             Some(client) if client.busy => client.half_closed = true,
             _ => self.close(peer, turn),
         }
     }
 
     fn overdue(&mut self, turn: &mut Turn<'_>) {
-        while let Some((&peer, _)) = self
-            .ungreeted
-            .first_key_value()
-            .filter(|&(_, &due)| due <= turn.now)
-        {
+        while let Some((peer, _)) = self.ungreeted.first().filter(|&(_, &due)| due <= turn.now) {
             bump(&mut self.counters.silent);
             self.close(peer, turn);
         }
         while let Some(number) = self.searches.overdue(turn.now) {
             let mut unblocked = 0;
-            for server in self.servers.values_mut() {
+            for (_, server) in self.servers.iter_mut() {
                 let blocked = server.blocks();
                 server.give_up(number);
                 unblocked += usize::from(blocked && !server.blocks());
@@ -272,7 +269,7 @@ impl Tracker {
 impl Tracker {
     fn receive(&mut self, peer: Peer, bytes: &[u8], turn: &mut Turn<'_>) {
         let mut rest = bytes;
-        while let Some(stream) = self.streams.get_mut(&peer) {
+        while let Some(stream) = self.streams.get_mut(peer) {
             match stream.splitter.next(&mut rest) {
                 None => return,
                 Some(Ok(frame)) => self.take(peer, &frame, turn),
@@ -286,7 +283,7 @@ impl Tracker {
 
     fn take(&mut self, peer: Peer, frame: &[u8], turn: &mut Turn<'_>) {
         let message = wire::parse(frame);
-        if self.ungreeted.contains_key(&peer) {
+        if self.ungreeted.has(peer) {
             match message {
                 Ok(Message::Hello(name)) => self.greet(peer, name, true, turn),
                 Ok(Message::Hi(name)) => self.greet(peer, name, false, turn),
@@ -297,7 +294,7 @@ impl Tracker {
             }
             return;
         }
-        let is_server = self.servers.contains_key(&peer);
+        let is_server = self.servers.has(peer);
         match message {
             Ok(Message::Match) if is_server => self.take_answer(peer, true, turn),
             Ok(Message::None) if is_server => self.take_answer(peer, false, turn),
@@ -308,7 +305,7 @@ impl Tracker {
 
     fn wrong(&mut self, peer: Peer, turn: &mut Turn<'_>) {
         bump(&mut self.counters.wrong);
-        if let Some(stream) = self.streams.get_mut(&peer) {
+        if let Some(stream) = self.streams.get_mut(peer) {
             stream.wrong += 1;
             if stream.wrong >= WRONG_MAX {
                 self.reject(peer, "too many wrong frames", turn);
@@ -317,14 +314,14 @@ impl Tracker {
     }
 
     fn reject(&mut self, peer: Peer, why: &str, turn: &mut Turn<'_>) {
-        let server = self.servers.get(&peer).map(|server| &server.name);
-        let client = self.clients.get(&peer).map(|client| &client.name);
+        let server = self.servers.get(peer).map(|server| &server.name);
+        let client = self.clients.get(peer).map(|client| &client.name);
         let name = server.or(client).cloned().unwrap_or_default();
         self.refuse(peer, &name, why, turn);
     }
 
     fn take_answer(&mut self, peer: Peer, is_match: bool, turn: &mut Turn<'_>) {
-        let Some(server) = self.servers.get_mut(&peer) else {
+        let Some(server) = self.servers.get_mut(peer) else {
             return;
         };
         let blocked = server.blocks();
@@ -359,7 +356,7 @@ impl Tracker {
     }
 
     fn take_search(&mut self, peer: Peer, number: Option<Number>, turn: &mut Turn<'_>) {
-        let Some(client) = self.clients.get_mut(&peer) else {
+        let Some(client) = self.clients.get_mut(peer) else {
             return;
         };
         if client.busy {
@@ -402,7 +399,7 @@ impl Tracker {
             return false;
         };
         let frame = wire::build(Message::Search(Some(search.number)));
-        for (&peer, server) in &mut self.servers {
+        for (peer, server) in self.servers.iter_mut() {
             write_frame(turn, peer, &frame);
             search.pending += usize::from(server.ask(search.number));
             self.blocking += usize::from(server.blocks());
@@ -420,7 +417,7 @@ impl Tracker {
     }
 
     fn process(&mut self, peer: Peer, number: Option<Number>, turn: &mut Turn<'_>) {
-        let Some(client) = self.clients.get_mut(&peer) else {
+        let Some(client) = self.clients.get_mut(peer) else {
             return;
         };
         client.busy = true;
@@ -447,7 +444,7 @@ impl Tracker {
         let mut names: Vec<&str> = search
             .found
             .iter()
-            .filter_map(|peer| Some(self.servers.get(peer)?.name.as_str()))
+            .filter_map(|&peer| Some(self.servers.get(peer)?.name.as_str()))
             .collect();
         // S2 before S10.
         names.sort_unstable_by_key(|name| (name.len(), *name));
@@ -459,7 +456,7 @@ impl Tracker {
 
     /// Sends a client its result, and takes up what it asked for meanwhile.
     fn answer(&mut self, peer: Peer, frame: &[u8], turn: &mut Turn<'_>) {
-        let Some(client) = self.clients.get_mut(&peer) else {
+        let Some(client) = self.clients.get_mut(peer) else {
             return;
         };
         write_frame(turn, peer, frame);
