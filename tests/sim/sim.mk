@@ -14,6 +14,18 @@ else
 	@$(SIM) run --mode $(or $(MODE),all) --from $(or $(FROM),0) --seeds $(or $(SEEDS),10000)
 endif
 
+.PHONY: mutants
+mutants: sim-build ## build deliberate bugs and see each caught: ONLY=part-of-a-name
+	@$(SIM) mutants $(ONLY)
+
+.PHONY: model
+model: sim-build ## model checking: every order of events of two and three boards
+	@$(SIM) model
+
+.PHONY: fuzz
+fuzz: sim-build ## any bytes to every decoder and to the board: SECONDS=60
+	@$(SIM) fuzz $(or $(SECONDS),60)
+
 .PHONY: story
 story: sim-build ## tell a transcript as it goes now: FILE=tests/transcripts/lone-board.txt
 	@$(SIM) story $(FILE)

@@ -5,7 +5,7 @@ use crate::host::Host;
 use crate::packet::Packet;
 use crate::queue::Micros;
 use boardroom::election::wire::{self, Text};
-use boardroom::election::{Board, Epoch, Rank, Role};
+use boardroom::election::{Board, Cause, Change, Epoch, Rank, Role};
 use boardroom::time::Instant;
 use core::net::Ipv4Addr;
 use std::collections::VecDeque;
@@ -54,6 +54,8 @@ struct Track {
     spins: (Instant, u32),
     changes: u32,
     vote_broadcasts: u32,
+    /// The round that was lost (plain mode).
+    lost: Option<Epoch>,
 }
 
 /// What a datagram that is no message must leave as it is.
@@ -141,6 +143,14 @@ impl Checks {
             && slept > self.long_sleep
         {
             self.tracks[at].must_ask = Some((QUESTIONS_OF_THE_WOKEN, board.epoch()));
+        }
+    }
+
+    /// A board has told of a change.
+    pub fn on_change(&mut self, at: usize, change: &Change) {
+        let settled = matches!(change.cause, Cause::Settled | Cause::HigherVote(_));
+        if change.role == Role::Slave && settled && change.master.is_some() {
+            self.tracks[at].lost = Some(change.epoch);
         }
     }
 
@@ -260,6 +270,12 @@ impl Checks {
             }
         }
         let track = &mut self.tracks[at];
+        let promoted = office.is_some() && track.lost == Some(track.epoch);
+        if promoted && self.interval == 0 {
+            let what = format!("host {at} lost round {} and is its master", track.epoch);
+            self.fail("R5 lower votes never promote", now, what);
+        }
+        let track = &mut self.tracks[at];
         if office.is_some() && track.still_must_ask() {
             let what = format!("host {at} is master again before it has asked");
             self.fail("S6 the woken listen first", now, what);
@@ -321,7 +337,8 @@ impl Track {
                 None => standing.retain(|other| other.address != rank.address),
             }
         }
-        standing.into_iter().max().filter(|highest| *highest > own)
+        let highest = standing.into_iter().max_by_key(|rank| height(*rank))?;
+        (height(highest) > height(own)).then_some(highest)
     }
 
     /// Says which of R8's limits this datagram breaks.
@@ -384,6 +401,12 @@ impl Track {
     fn still_must_ask(&self) -> bool {
         self.must_ask.is_some_and(|(_, epoch)| epoch == self.epoch)
     }
+}
+
+/// The order of ranks, told apart from the product's own: the vote, then the
+/// address as a number.
+pub fn height(rank: Rank) -> (u8, u32) {
+    (rank.vote, u32::from(rank.address))
 }
 
 /// Counts one more event; true if there were more than `max` within `span`.

@@ -11,8 +11,11 @@
 pub mod checks;
 pub mod client;
 pub mod driver;
+pub mod explore;
+pub mod fuzz;
 pub mod host;
 pub mod lan;
+pub mod mutants;
 pub mod naive;
 pub mod old;
 pub mod options;

@@ -1,13 +1,19 @@
 //! The simulator's door; see [`USAGE`].
 
 use boardroom_sim::driver::{self, Tally};
+use boardroom_sim::explore::{Budget, explore};
 use boardroom_sim::options::Mode;
-use boardroom_sim::{schedule, transcript};
+use boardroom_sim::{fuzz, schedule, transcript};
 use std::process::ExitCode;
 
-const USAGE: &str =
-    "Usage: boardroom-sim [--mode plain|failover] [--from SEED] [--seeds N] [--failures N] [--brief]
-       boardroom-sim --mode MODE --seed SEED     one schedule, its story told";
+const USAGE: &str = "\
+Usage: boardroom-sim run [--mode MODE] [--from SEED] [--seeds N] [--failures N] [--brief]
+       boardroom-sim run --mode MODE --seed SEED     one schedule, its story told
+       boardroom-sim story FILE                      a transcript, as it goes now
+       boardroom-sim stories FOLDER                  those that go differently
+       boardroom-sim mutants [NAME]                  every deliberate bug is caught
+       boardroom-sim model                           every order of events, exhaustively
+       boardroom-sim fuzz SECONDS                    corpus and mutations, every target";
 
 struct Arguments {
     modes: Vec<Mode>,
@@ -24,6 +30,10 @@ fn main() -> ExitCode {
     let done = match (command.as_str(), words.next(), words.next()) {
         ("story", Some(file), None) => Some(story(&file)),
         ("run", ..) => arguments().map(run),
+        ("stories", Some(folder), None) => Some(stories(&folder)),
+        ("fuzz", Some(seconds), None) => seconds.parse().ok().map(fuzz_all),
+        ("model", None, None) => Some(model()),
+        ("mutants", only, None) => Some(mutants(&only.unwrap_or_default())),
         _ => None,
     };
     done.unwrap_or_else(|| {
@@ -43,6 +53,97 @@ fn story(file: &str) -> ExitCode {
         }
         Err(wrong) => {
             eprintln!("{file}: {wrong}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Tells which transcripts go differently now.
+fn stories(folder: &str) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    files.sort();
+    for file in files {
+        let written = std::fs::read_to_string(&file).unwrap_or_default();
+        if transcript::run(&written).as_deref() != Ok(written.as_str()) {
+            println!("{} goes differently", file.display());
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
+}
+
+/// Every target for its share of `seconds`.
+fn fuzz_all(seconds: u64) -> ExitCode {
+    let share = std::time::Duration::from_secs(seconds) / fuzz::TARGETS.len() as u32;
+    for (name, target) in fuzz::TARGETS {
+        let corpus = fuzz::corpus(std::path::Path::new("tests/fuzz/corpus"), name);
+        let begin = std::time::Instant::now();
+        let (mut seed, mut inputs) = (0, 0);
+        while begin.elapsed() < share {
+            fuzz::run(*target, &corpus, seed, 2_000);
+            (seed, inputs) = (seed + 1, inputs + 2_000 + corpus.len());
+        }
+        println!(
+            "{name:<14} {inputs} inputs, 0 failures, corpus of {}",
+            corpus.len()
+        );
+    }
+    ExitCode::SUCCESS
+}
+
+/// Two and three boards, with what may go wrong with each.
+const MODELS: [(usize, Budget); 5] = [
+    (2, budget(0, 0, 0, 1)),
+    (2, budget(1, 0, 0, 1)),
+    (2, budget(1, 1, 0, 1)),
+    (2, budget(1, 0, 1, 1)),
+    (3, budget(0, 0, 0, 1)),
+];
+
+const fn budget(losses: u8, doubles: u8, crashes: u8, delay: u8) -> Budget {
+    Budget {
+        losses,
+        doubles,
+        crashes,
+        delay,
+    }
+}
+
+fn model() -> ExitCode {
+    for (boards, budget) in MODELS {
+        match explore(boards, budget) {
+            Ok(seen) => println!(
+                "{boards} boards, {} lost, {} doubled, {} crashes, delays past {} deadlines: \
+                 {} states, {} steps, depth {}, {} ends, 0 violations",
+                budget.losses,
+                budget.doubles,
+                budget.crashes,
+                budget.delay,
+                seen.states,
+                seen.steps,
+                seen.depth,
+                seen.ends
+            ),
+            Err(wrong) => {
+                println!("{boards} boards, {budget:?}: VIOLATION {wrong}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn mutants(only: &str) -> ExitCode {
+    match boardroom_sim::mutants::hunt(std::path::Path::new("."), only) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(wrong) => {
+            eprintln!("{wrong}");
             ExitCode::FAILURE
         }
     }

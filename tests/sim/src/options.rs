@@ -102,6 +102,7 @@ pub enum Fault {
     Resign,
     Forge,
     Replay,
+    Flood,
 }
 
 const FAULTS: &[Fault] = &[
@@ -215,7 +216,11 @@ impl Options {
             quorum: mode == Mode::Quorum || mode == Mode::Key && one_in(rng, 2),
             claims_wait: mode != Mode::Plain && one_in(rng, 2),
             coarse_timers: one_in(rng, 3),
-            faults: faults(mode, rng),
+            faults: if one_in(rng, 400) {
+                vec![Fault::Flood, Fault::Vote]
+            } else {
+                faults(mode, rng)
+            },
             steps: if big { 3 } else { 2 + rng.below(14) },
             gap: *pick(rng, &[2_000, 50_000, 150_000, 400_000]),
             addresses: *pick(rng, &[Addresses::Near, Addresses::Far]),

@@ -1,6 +1,6 @@
 //! One schedule: faults, healing, quiet; and what must hold once it is quiet.
 
-use crate::checks::Violation;
+use crate::checks::{self, Violation};
 use crate::client;
 use crate::host::{Clock, State};
 use crate::old::{Counting, Old};
@@ -240,6 +240,7 @@ impl Schedule {
             Fault::Resign => self.world.resign(at),
             Fault::Forge => self.forge(at),
             Fault::Replay => self.replay(),
+            Fault::Flood => self.flood(at),
         }
     }
 
@@ -330,6 +331,26 @@ impl Schedule {
         }
     }
 
+    /// Votes from more invented addresses than any table holds.
+    fn flood(&mut self, at: usize) {
+        let Some(address) = self.world.hosts[at].address else {
+            return;
+        };
+        let to = SocketAddrV4::new(address, PORT);
+        let first = self.rng.next_u32();
+        for n in 0..1_500 {
+            let invented = Ipv4Addr::from(0x0a01_0000 | (first.wrapping_add(n * 7) & 0xffff));
+            let text = format!("# {invented} {}", self.rng.one_to_ten());
+            let from = SocketAddrV4::new(invented, PORT);
+            let packet = Packet::new(from, to, text.as_bytes());
+            self.world.send(self.world.clients_at(), packet);
+            self.world.run_for(20);
+        }
+        if let Some(board) = self.world.hosts[at].program.board() {
+            board.assert_bounds();
+        }
+    }
+
     /// Somebody who has heard everything plays some of it again.
     fn replay(&mut self) {
         let sent = self.world.sent();
@@ -351,7 +372,11 @@ impl Schedule {
                 self.free_address(at)
             },
         };
-        let ahead = any_magnitude(&mut self.rng, 1 << 20) as u32;
+        let ahead = match self.rng.below(8) {
+            // The next VOTE wraps.
+            0 => u32::MAX - self.rng.below(3),
+            _ => any_magnitude(&mut self.rng, 1 << 20) as u32,
+        };
         let trailer = Trailer {
             flags: self.rng.next_u32() as u8 & 0x3f,
             epoch: Epoch(ahead),
@@ -410,6 +435,7 @@ impl Schedule {
         self.counted_election();
         self.two_votes();
         self.answered_once();
+        self.lossy_election();
     }
 
     fn fail(&mut self, property: &'static str, what: String) {
@@ -478,7 +504,11 @@ impl Schedule {
             Program::Old(old) => old.rank(),
             Program::Naive(_) => None,
         };
-        self.world.hosts.iter().filter_map(rank).max()
+        self.world
+            .hosts
+            .iter()
+            .filter_map(rank)
+            .max_by_key(|rank| checks::height(*rank))
     }
 
     /// Pairs of old programs go wrong by themselves, and one that counts only
@@ -527,7 +557,8 @@ impl Schedule {
         // program's: it is repeated to for three rounds.
         let ghosts = self.options.storm.flip > 0
             || self.options.faults.contains(&Fault::Forge)
-            || self.options.faults.contains(&Fault::Junk);
+            || self.options.faults.contains(&Fault::Junk)
+            || self.options.faults.contains(&Fault::Flood);
         let costs: Vec<u32> = after.iter().zip(&before).map(|(a, b)| a - b).collect();
         if self.options.olds.is_empty() && !ghosts && costs.iter().any(|&cost| cost != 1) {
             let what = format!("votes broadcast by each board: {costs:?}");
@@ -546,6 +577,24 @@ impl Schedule {
         let gap = any_magnitude(&mut self.rng, 400 * MS);
         self.world.run_for(gap);
         self.election("L3 one master after two VOTEs");
+    }
+
+    /// R9: of boards that know each other, one does not hear VOTE, or another's
+    /// vote; it asks.
+    fn lossy_election(&mut self) {
+        if self.is_over() || !self.options.olds.is_empty() || self.options.boards < 2 {
+            return;
+        }
+        let boards = self.options.boards as u32;
+        let to = self.rng.below(boards) as u16;
+        let from = (u32::from(to) + 1 + self.rng.below(boards - 1)) % boards;
+        let from = match self.rng.below(3) {
+            0 => self.world.clients_at() as u16,
+            _ => from as u16,
+        };
+        self.world.lan.doomed.push((from, to));
+        self.election("R9 one loss is mended");
+        self.world.lan.doomed.clear();
     }
 
     /// L4: a WHOIS gets exactly one answer.

@@ -9,7 +9,7 @@ use crate::packet::{Packet, Shown};
 use crate::program::Program;
 use crate::queue::{Event, Micros, Queue};
 use crate::story::Story;
-use boardroom::election::{Board, Count, Network};
+use boardroom::election::{Board, Count, Network, Notice};
 use boardroom::rng::{Entropy, Seeded};
 use boardroom::time::Instant;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -594,6 +594,9 @@ impl World {
         };
         let mut lines = Vec::new();
         while let Some(notice) = board.poll_notice() {
+            if let Notice::Became(change) | Notice::Follows(change) = &notice {
+                self.checks.on_change(at, change);
+            }
             if self.story.is_written() {
                 lines.push(notice.to_string());
             }
