@@ -1,6 +1,6 @@
 //! `boardroom echo`: the first link test.
 
-use super::options::{self, ServerOptions};
+use super::options::{self, ListenOptions, ServerOptions};
 use super::{Command, Failure, Outcome};
 use crate::echo::client::{Client, Options};
 use crate::echo::server::{Mode, Server};
@@ -62,22 +62,20 @@ fn run(parser: &mut Parser) -> Outcome {
 }
 
 fn server(parser: &mut Parser) -> Outcome {
-    let (mut port, mut address) = (PORT, Ipv4Addr::UNSPECIFIED);
+    let mut listen = ListenOptions::new(PORT);
     let (mut mode, mut quiet) = (Mode::Judge, false);
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
-            Arg::Long("port") => port = options::port_or_free(&options::text(parser, "--port")?)?,
-            Arg::Long("address") => {
-                let text = options::text(parser, "--address")?;
-                address = options::address("--address", &text)?;
+            Arg::Long(name) if let Some(option) = ListenOptions::option(name) => {
+                listen.take(option, parser)?;
             }
             Arg::Long("mode") => mode = read_mode(&options::text(parser, "--mode")?)?,
             Arg::Long("quiet") => quiet = true,
             other => return Err(other.unexpected().into()),
         }
     }
-    let at = SocketAddrV4::new(address, port);
+    let at = listen.at();
     let setup = Setup {
         udp: Some(at),
         tcp: Some(at),

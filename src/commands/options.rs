@@ -165,3 +165,44 @@ pub fn timeout(parser: &mut Parser) -> Result<Duration, Failure> {
     let (least, most) = (Duration::from_millis(1), Duration::from_secs(86_400));
     duration("--timeout", &value, least, most)
 }
+
+/// `--port` and `--address`: where a service's server listens.
+pub struct ListenOptions {
+    /// 0 takes a free one.
+    pub port: u16,
+    address: Ipv4Addr,
+}
+
+impl ListenOptions {
+    /// Unless told otherwise: on all addresses.
+    pub const fn new(port: u16) -> Self {
+        Self {
+            port,
+            address: Ipv4Addr::UNSPECIFIED,
+        }
+    }
+
+    /// The option of that name, if it is one of these.
+    pub fn option(name: &str) -> Option<&'static str> {
+        match name {
+            "port" => Some("--port"),
+            "address" => Some("--address"),
+            _ => None,
+        }
+    }
+
+    /// Takes the value of that option.
+    pub fn take(&mut self, option: &'static str, parser: &mut Parser) -> Result<(), Failure> {
+        let value = text(parser, option)?;
+        match option {
+            "--port" => self.port = port_or_free(&value)?,
+            _ => self.address = address(option, &value)?,
+        }
+        Ok(())
+    }
+
+    /// Where to listen.
+    pub const fn at(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.address, self.port)
+    }
+}

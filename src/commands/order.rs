@@ -1,13 +1,12 @@
 //! `boardroom order`: whose message came first?
 
-use super::options::{self, ServerOptions};
+use super::options::{self, ListenOptions, ServerOptions};
 use super::{Command, Failure, Outcome};
 use crate::net::host::{self, Setup};
 use crate::order::client::{self, Client};
 use crate::order::server::{self, Server};
 use crate::order::wire::{LETTERS, PORT};
 use crate::time::Duration;
-use core::net::{Ipv4Addr, SocketAddrV4};
 use lexopt::{Arg, Parser};
 use std::ffi::OsString;
 
@@ -62,7 +61,7 @@ fn run(parser: &mut Parser) -> Outcome {
 }
 
 fn server(parser: &mut Parser) -> Outcome {
-    let (mut port, mut address) = (PORT, Ipv4Addr::UNSPECIFIED);
+    let mut listen = ListenOptions::new(PORT);
     let mut wanted = server::Options {
         contestants: 2,
         rounds: None,
@@ -74,10 +73,8 @@ fn server(parser: &mut Parser) -> Outcome {
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
-            Arg::Long("port") => port = options::port_or_free(&options::text(parser, "--port")?)?,
-            Arg::Long("address") => {
-                let text = options::text(parser, "--address")?;
-                address = options::address("--address", &text)?;
+            Arg::Long(name) if let Some(option) = ListenOptions::option(name) => {
+                listen.take(option, parser)?;
             }
             Arg::Long("rounds") => {
                 let text = options::text(parser, "--rounds")?;
@@ -94,9 +91,9 @@ fn server(parser: &mut Parser) -> Outcome {
             other => return Err(other.unexpected().into()),
         }
     }
-    wanted.tell_port = port == 0;
+    wanted.tell_port = listen.port == 0;
     let setup = Setup {
-        tcp: Some(SocketAddrV4::new(address, port)),
+        tcp: Some(listen.at()),
         ..Setup::new()
     };
     host::run(vec![(Box::new(Server::new(wanted)), setup)])

@@ -1,6 +1,6 @@
 //! `boardroom sequence`: who sent which number, and what got lost.
 
-use super::options::{self, ServerOptions};
+use super::options::{self, ListenOptions, ServerOptions};
 use super::{Command, Failure, Outcome};
 use crate::net::host::{self, Setup};
 use crate::sequence::client::{self, Client};
@@ -63,7 +63,7 @@ fn run(parser: &mut Parser) -> Outcome {
 }
 
 fn server(parser: &mut Parser) -> Outcome {
-    let (mut port, mut address) = (PORT, Ipv4Addr::UNSPECIFIED);
+    let mut listen = ListenOptions::new(PORT);
     let mut wanted = server::Options {
         answer: true,
         ..server::Options::default()
@@ -71,10 +71,8 @@ fn server(parser: &mut Parser) -> Outcome {
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
-            Arg::Long("port") => port = options::port_or_free(&options::text(parser, "--port")?)?,
-            Arg::Long("address") => {
-                let text = options::text(parser, "--address")?;
-                address = options::address("--address", &text)?;
+            Arg::Long(name) if let Some(option) = ListenOptions::option(name) => {
+                listen.take(option, parser)?;
             }
             Arg::Long("summary") => {
                 let text = options::text(parser, "--summary")?;
@@ -87,7 +85,7 @@ fn server(parser: &mut Parser) -> Outcome {
         }
     }
     let setup = Setup {
-        udp: Some(SocketAddrV4::new(address, port)),
+        udp: Some(listen.at()),
         ..Setup::new()
     };
     host::run(vec![(Box::new(Server::new(wanted)), setup)])
