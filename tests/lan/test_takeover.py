@@ -93,10 +93,13 @@ def test_boards_that_boot_together_have_one_master(loopback):
 def test_an_interval_is_what_it_says(loopback, interval):
     team = Team(loopback, "--interval", f"{interval}ms", count=1)
     seconds = max(2.0, 8 * interval / 1000)
-    found = [when for when, _ in claims(team.observer, seconds)]
-    # The median: a busy machine lets a beat fall out now and then.
-    gaps = [(b - a) * 1000 for a, b in zip(found, found[1:])]
-    assert statistics.median(gaps) == pytest.approx(interval, rel=0.05)
+    # The median, and three tries: a busy machine wakes nobody in time.
+    for _ in range(3):
+        found = [when for when, _ in claims(team.observer, seconds)]
+        median = statistics.median((b - a) * 1000 for a, b in zip(found, found[1:]))
+        if median == pytest.approx(interval, rel=0.05):
+            break
+    assert median == pytest.approx(interval, rel=0.05)
 
 
 def test_a_pulled_cable_is_a_lost_master_and_a_late_link_is_no_start(make_lan):
