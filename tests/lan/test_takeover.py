@@ -269,3 +269,57 @@ def test_board_hook_example_is_a_program(loopback):
         wrong = subprocess.run([path, "king"], capture_output=True, text=True)
         assert wrong.returncode == 2, path
         assert "master|slave|won" in wrong.stderr
+
+
+def hook_of_readme(folder, host):
+    """The example of README.md, with places of this test."""
+    text = (lab.ROOT / "README.md").read_text()
+    script = text.split("tracker-on-master <<'END'\n", 1)[1].split("END\n", 1)[0]
+    assert "/run/tracker.pid" in script and "boardroom match tracker" in script
+    path = folder / f"tracker-on-master-{host.number}"
+    path.write_text(script.replace("/run/tracker.pid", str(folder / f"{host.number}.pid"))
+                    .replace("boardroom match", f"{lab.program()} match"))
+    path.chmod(0o755)
+    return path
+
+
+def test_a_service_follows_the_master(make_lan, tmp_path):
+    """A client with `--server auto` finds the tracker before and after the
+    master's machine dies."""
+    *hosts, client = make_lan([2, 3, 4, 9]).hosts
+    boards = {host.address: host.board("--interval", "100ms", "--on-change",
+                                       hook_of_readme(tmp_path, host)) for host in hosts}
+
+    def asked():
+        told = client.run("match", "client", "Ann", "--rounds", "1", "--server", "auto",
+                          seconds=15)
+        return told.code == 0 and "No match has been found" in told.stdout
+
+    observer = client.observer()
+    first = next_claim(observer)
+    trackers = []
+    try:
+        wait_for(asked, 20, "the tracker on the first master")
+        (pid_file,) = tmp_path.glob("*.pid")
+        trackers.append(int(pid_file.read_text()))
+        assert pid_file.stem == first.rsplit(".", 1)[1]
+        # The machine dies: the board and what runs on it.
+        boards[first].kill()
+        os.kill(trackers[0], signal.SIGKILL)
+        pid_file.unlink()
+        second = next_claim(observer, but=first)
+        wait_for(asked, 20, "the tracker on the next master")
+        (pid_file,) = tmp_path.glob("*.pid")
+        trackers.append(int(pid_file.read_text()))
+        assert pid_file.stem == second.rsplit(".", 1)[1]
+        # In good order the tracker ends with the office.
+        assert boards[second].stop() == 0
+        wait_for(lambda: not os.path.exists(f"/proc/{trackers[1]}"), 5, "the tracker's end")
+    finally:
+        for host in hosts:
+            host.close()
+        for path in tmp_path.glob("*.pid"):
+            try:
+                os.kill(int(path.read_text()), signal.SIGKILL)
+            except (ProcessLookupError, ValueError):
+                pass
