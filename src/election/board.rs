@@ -9,7 +9,7 @@ use super::notice::{Cause, Change, Notice};
 use super::outbox::{Outbox, Transmit};
 use super::pause::Pause;
 use super::peers::{Peer, Peers};
-use super::quorum::Candidacy;
+use super::quorum::{Candidacy, LeaseStatus};
 use super::rank::{Epoch, Rank};
 use super::repair::Reply;
 use super::round::{OwnVote, Round};
@@ -162,6 +162,10 @@ impl Board {
             return;
         }
         self.counters.add(Count::Refused);
+        if self.keyed.is_some() {
+            // Nobody signs a refusal: anyone could have sent it (K6).
+            return;
+        }
         self.peers.mark_gone(*to.ip());
         self.hasten_settling(now);
         self.on_master_refused(now, *to.ip(), entropy);
@@ -280,8 +284,20 @@ impl Board {
     }
 
     /// The master as far as this board knows; a vote of 0 is an unknown one.
+    /// With a quorum a winner is none before its first claim.
     pub fn master(&self) -> Option<Rank> {
-        self.master
+        let waits = self.candidacy.is_some() && self.role == Role::Slave && !self.has_claimed();
+        self.master.filter(|_| !waits)
+    }
+
+    /// How the lease stands, if there is a quorum.
+    pub fn lease(&self, now: Instant) -> Option<LeaseStatus> {
+        let candidacy = self.candidacy.as_ref()?;
+        Some(LeaseStatus {
+            boards: candidacy.lease.quorum().boards,
+            granted: candidacy.lease.granted(now),
+            waits: self.is_candidate(),
+        })
     }
 
     /// Where the board stands.

@@ -21,7 +21,7 @@ pub struct Config {
     /// The number of all boards, if a majority of them has to grant the
     /// mastership (Q1–Q5). Needs failover.
     pub quorum: Option<u16>,
-    /// The keys, if messages are to be signed (K1–K5).
+    /// The keys, if messages are to be signed (K1–K6).
     pub keys: Option<Keys>,
 }
 

@@ -1,5 +1,5 @@
 //! The shared key: what it signs, and who may be believed by it
-//! (docs/protocol.md, K1–K5).
+//! (docs/protocol.md, K1–K6).
 //!
 //! A tag is the first 64 bits of HMAC-SHA-256 over the 32 bytes before it and,
 //! where the message is bound to something that is not on the wire, over four

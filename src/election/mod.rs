@@ -16,7 +16,7 @@
 //! | F2, F6: is the master alive? | `watch.rs` |
 //! | F5: after a pause | `pause.rs` |
 //! | Q1–Q5: the lease of a majority | [`lease`], `quorum.rs` |
-//! | K1–K5: the key, and whom to believe | [`key`], [`replay`], [`seal`], [`proof`] |
+//! | K1–K6: the key, and whom to believe | [`key`], [`replay`], [`seal`], [`proof`] |
 
 mod answer;
 pub mod board;
@@ -50,5 +50,6 @@ pub use config::{Answer, Config, Failover, Network, Role};
 pub use counters::{Count, Counters};
 pub use notice::{Cause, Change, Notice};
 pub use outbox::Transmit;
+pub use quorum::LeaseStatus;
 pub use rank::{Epoch, Rank};
 pub use seal::Keys;

@@ -12,6 +12,8 @@ use super::wire::{self, Text, Trailer, flag};
 use crate::time::{Duration, Instant};
 use core::net::Ipv4Addr;
 
+/// A slave may read its master's claims so late.
+const LATE_CLAIMS: Duration = Duration::from_millis(500);
 /// A board that has heard nobody for so many lengths is cut off.
 const CUT_OFF_AFTER: u64 = 2;
 
@@ -25,6 +27,17 @@ pub(super) struct Candidacy {
     told: bool,
     /// When anything was heard of another host.
     heard: Instant,
+}
+
+/// How the lease stands, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseStatus {
+    /// The number of all boards.
+    pub boards: u16,
+    /// How many of them grant it to this board now.
+    pub granted: usize,
+    /// This board has won the election and waits for the lease.
+    pub waits: bool,
 }
 
 impl Candidacy {
@@ -292,6 +305,8 @@ impl Board {
             let epoch = if newer { trailer.epoch } else { self.epoch };
             self.follow(now, rank, epoch, Cause::HigherVote(rank.address));
         } else if self.watches(rank.address) {
+            let lately = self.candidate_grace() * 4 + LATE_CLAIMS;
+            self.forget_claims(now, lately);
             self.note_alive(now);
         }
     }

@@ -1,5 +1,5 @@
 //! Whom to believe: a signature alone says that somebody with the key once
-//! made a message, not that it was made for now (docs/protocol.md, K1–K5).
+//! made a message, not that it was made for now (docs/protocol.md, K1–K6).
 //!
 //! Each board draws a *session*, 32 random bits, at its start, and counts what
 //! it signs. The session is part of what is signed and never part of what is

@@ -1,10 +1,11 @@
 //! How messages are sealed and believed: by a checksum, or, with a key, by
-//! whom the sender has proved to be (K1–K5).
+//! whom the sender has proved to be (K1–K6).
 
 use super::board::Board;
 use super::counters::Count;
 use super::key::Keyring;
 use super::limits::Limiter;
+use super::rank::Epoch;
 use super::replay::{Incoming, Refusal, Sessions, Worth};
 use super::timers::Timer;
 use super::wire::{self, Datagram, Text, Trailer, flag};
@@ -18,6 +19,9 @@ const INTRODUCTIONS_MAX: usize = 64;
 /// A board that found its address asks all for their introductions, and again
 /// after this, three times this, and so on, as long as none has come.
 const GREET_AGAIN: Duration = Duration::from_millis(100);
+/// Clients' VOTEs that one epoch takes: each begins the next one, but for
+/// those that come right behind its begin (R2).
+const CALLS_MAX: usize = 32;
 /// How often in all.
 const GREETINGS: u32 = 4;
 
@@ -46,6 +50,8 @@ pub(super) struct Keyed {
     random: Seeded,
     introductions: Limiter<INTRODUCTIONS_MAX>,
     greetings: u32,
+    /// The words of the clients' VOTEs heard in the epoch.
+    calls: (Epoch, Vec<u32>),
 }
 
 impl Keyed {
@@ -56,7 +62,22 @@ impl Keyed {
             random: Seeded::new(keys.seed),
             introductions: Limiter::default(),
             greetings: 0,
+            calls: (Epoch::NONE, Vec::new()),
         }
+    }
+
+    /// A client's VOTE counts once, and only for the epoch that the client was
+    /// told.
+    fn take_call(&mut self, epoch: Epoch, call: Trailer) -> bool {
+        if self.calls.0 != epoch {
+            self.calls = (epoch, Vec::new());
+        }
+        let calls = &mut self.calls.1;
+        let fresh = call.epoch == epoch && !calls.contains(&call.word) && calls.len() < CALLS_MAX;
+        if fresh {
+            calls.push(call.word);
+        }
+        fresh
     }
 
     fn build(&self, text: Text<'_>, trailer: Trailer, bound: Option<u32>) -> Datagram {
@@ -210,13 +231,15 @@ impl Board {
                 self.introduce(now, from, nonce);
                 None
             }
-            // A client's VOTE: only for the epoch that the client was told.
             Worth::Believed { bound: true } if text == Text::Call => {
-                let present = trailer.is_some_and(|trailer| trailer.epoch == self.epoch);
-                if !present {
-                    self.counters.add(Count::Stale);
+                let epoch = self.epoch;
+                let fresh = trailer
+                    .zip(self.keyed.as_mut())
+                    .is_some_and(|(call, keyed)| keyed.take_call(epoch, call));
+                if !fresh {
+                    self.counters.add(Count::Replayed);
                 }
-                present.then_some(None)
+                fresh.then_some(None)
             }
             Worth::Believed { .. } | Worth::Question { .. } => Some(trailer),
             Worth::Introduced => {

@@ -239,6 +239,74 @@ fn a_client_with_the_key_calls_an_election_by_one_boards_session() {
     assert_eq!(lan.board(1).epoch(), epoch.next(), "it serves once");
 }
 
+/// A VOTE right behind a round's begin belongs to that round, and leaves its
+/// epoch as it is: recorded, it would still fit.
+#[test]
+fn a_call_that_began_nothing_cannot_be_played_again() {
+    let mut lan = lan(1, None, 1);
+    lan.run(Duration::from_secs(6));
+    let ask = |lan: &mut Lan, word| {
+        let trailer = Trailer {
+            flags: flag::INTRODUCE,
+            word,
+            ..Trailer::default()
+        };
+        let question = build_with_trailer(Text::Whois, trailer, |signed| ring().tag(signed, None));
+        lan.inject(at(99, 5000), at(1, 2000), &question);
+        lan.run(millis(1));
+        let heard = &lan
+            .wire
+            .iter()
+            .rfind(|frame| frame.2 == at(99, 5000))
+            .unwrap()
+            .3;
+        wire::trailer(heard).unwrap().0
+    };
+    let call = |introduction: Trailer, word| {
+        let trailer = Trailer {
+            flags: flag::BOUND,
+            epoch: introduction.epoch,
+            word,
+            ..Trailer::default()
+        };
+        let session = introduction.about.map(u32::from);
+        build_with_trailer(Text::Call, trailer, |signed| ring().tag(signed, session))
+    };
+    let first = call(ask(&mut lan, 1), 1);
+    lan.inject(at(99, 5000), at(1, 2000), &first);
+    lan.run(millis(2));
+    let second = call(ask(&mut lan, 2), 2);
+    lan.inject(at(99, 5000), at(1, 2000), &second);
+    lan.run(millis(500));
+    let epoch = lan.board(1).epoch();
+    for replayed in [&first, &second] {
+        lan.inject(at(99, 5000), at(1, 2000), replayed);
+        lan.run(millis(500));
+    }
+    assert_eq!(lan.board(1).epoch(), epoch);
+}
+
+#[test]
+fn a_refusal_is_no_verdict_since_anyone_can_send_one() {
+    let mut lan = lan(3, None, 1);
+    lan.run(Duration::from_secs(6));
+    let [master] = lan.in_office()[..] else {
+        panic!()
+    };
+    let before = state(&lan);
+    for number in 1..=3u8 {
+        let now = lan.now;
+        let host = &mut lan.hosts[usize::from(number) - 1];
+        host.board
+            .handle_refused(now, at(master, 2000), &mut host.entropy);
+    }
+    lan.run(Duration::from_secs(5));
+    assert_eq!(state(&lan), before);
+    lan.kill(master);
+    lan.run(Duration::from_secs(4));
+    assert_eq!(lan.in_office().len(), 1, "silence is one");
+}
+
 #[test]
 fn a_board_that_comes_back_is_believed_again_at_once() {
     let mut lan = lan(3, None, 1);

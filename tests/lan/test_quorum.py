@@ -152,7 +152,10 @@ def test_a_minority_has_no_master_and_says_so_once(quorum_lan, tmp_path, key):
              for line in board.stderr.splitlines() if "grant the lease" in line]
     assert len(lines) == 1, lines
     assert "of 5 boards only 2" in lines[0]
-    assert {status(host, tmp_path)["role"] for host in lan.hosts[:2]} == {"slave"}
+    told = [status(host, tmp_path) for host in lan.hosts[:2]]
+    assert [(one["role"], one["master"]) for one in told] == [("slave", None)] * 2
+    assert sorted((one["waits_for_lease"], one["granted"]) for one in told) == [
+        (False, 0), (True, 2)], told
     # The third one makes a majority.
     start(asker, key, tmp_path, 5)
     lab.wait_for(lambda: asker.run("whois", "--timeout", "200ms").code == 0, 10, "a master")

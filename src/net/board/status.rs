@@ -56,6 +56,14 @@ impl Status<'_> {
             let (interval, patience) = (failover.interval, failover.patience);
             let _ = writeln!(text, "failover  interval {interval}, patience {patience}");
         }
+        if let Some(lease) = board.lease(self.now) {
+            let (boards, granted) = (lease.boards, lease.granted);
+            let _ = match (board.role(), lease.waits) {
+                (Role::Master, _) => writeln!(text, "quorum    {granted} of {boards} grant"),
+                (_, true) => writeln!(text, "quorum    waits: {granted} of {boards} grant"),
+                _ => writeln!(text, "quorum    of {boards} boards"),
+            };
+        }
         let up = seconds(self.now - self.started);
         let _ = writeln!(text, "up        {up} s");
         for (peer, ballot) in board.boards().take(BOARDS_MAX) {
@@ -102,6 +110,13 @@ impl Status<'_> {
                 r#","interval_ms":{},"patience_ms":{}"#,
                 failover.interval.micros() / 1_000,
                 failover.patience.micros() / 1_000
+            );
+        }
+        if let Some(lease) = board.lease(self.now) {
+            let _ = write!(
+                text,
+                r#","quorum":{},"granted":{},"waits_for_lease":{}"#,
+                lease.boards, lease.granted, lease.waits
             );
         }
         let _ = write!(
