@@ -27,5 +27,9 @@ fuzz: sim-build ## any bytes to every decoder and to the board: SECONDS=60
 	@$(SIM) fuzz $(or $(SECONDS),60)
 
 .PHONY: story
-story: sim-build ## tell a transcript as it goes now: FILE=tests/transcripts/lone-board.txt
-	@$(SIM) story $(FILE)
+story: sim-build ## draw what happened: SEED=7 MODE=failover, FILE=tests/transcripts/lone-board.txt, or RECORD=file
+	@$(if $(RECORD),cat $(RECORD),$(if $(SEED),$(SIM) run --mode $(or $(MODE),plain) --seed $(SEED),$(SIM) story $(FILE))) \
+		>target/story.txt || true
+	@/usr/bin/python3 tests/story/story.py --title "$(or $(RECORD),$(if $(SEED),$(or $(MODE),plain) seed $(SEED),$(FILE)))" \
+		target/story.txt >target/story.svg
+	@echo 'told in target/story.txt, drawn in target/story.svg'
