@@ -2,11 +2,13 @@
 
 use super::wire::{Id, Speaks};
 use crate::time::{Duration, Instant};
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 use std::collections::BTreeMap;
 
 /// Clients of this server. When it is full, a newcomer replaces the one that
-/// has been silent longest, if that is [`IDLE`] at least, or is refused.
+/// has been silent longest, if that is [`IDLE`] at least, or is refused. Where
+/// one IPv4 address has more than half of the places, newcomers from elsewhere
+/// get those of that address, so that one host cannot lock out the others.
 pub const HERE_MAX: usize = 1_024;
 /// Clients of the other servers. When it is full, further ones are not known.
 pub const ELSEWHERE_MAX: usize = 16_384;
@@ -73,9 +75,16 @@ impl Clients {
         }
         let mut replaced = None;
         if self.here.len() >= HERE_MAX {
-            let idle = self.here.iter().min_by_key(|(_, here)| here.heard);
+            let crowd = self.crowd().filter(|crowd| crowd != client.address.ip());
+            let idle = self
+                .here
+                .iter()
+                .filter(|(_, here)| crowd.is_none_or(|crowd| crowd == *here.address.ip()))
+                .min_by_key(|(_, here)| here.heard);
             match idle {
-                Some((&idle, here)) if client.heard.since(here.heard) >= IDLE => {
+                Some((&idle, here))
+                    if crowd.is_some() || client.heard.since(here.heard) >= IDLE =>
+                {
                     self.here.remove(&idle);
                     replaced = Some(idle);
                 }
@@ -87,6 +96,24 @@ impl Clients {
             Some(_) => (Arrival::Moved, replaced),
             None => (Arrival::New, replaced),
         }
+    }
+
+    /// The address that has more than half of the places, if one has.
+    fn crowd(&self) -> Option<Ipv4Addr> {
+        let addresses = || self.here.values().map(|here| *here.address.ip());
+        // Whoever has the majority survives pairwise cancelling.
+        let (mut candidate, mut votes) = (None, 0_usize);
+        for address in addresses() {
+            match votes {
+                0 => (candidate, votes) = (Some(address), 1),
+                _ if candidate == Some(address) => votes += 1,
+                _ => votes -= 1,
+            }
+        }
+        let count = addresses()
+            .filter(|address| candidate == Some(*address))
+            .count();
+        candidate.filter(|_| 2 * count > self.here.len())
     }
 
     /// The client `id` of this server.
@@ -201,5 +228,25 @@ mod tests {
             (Arrival::New, Some(id(7)))
         );
         assert_eq!(clients.count().0, HERE_MAX);
+    }
+
+    #[test]
+    fn one_host_cannot_lock_out_the_others() {
+        let mut clients = Clients::default();
+        for i in 0..HERE_MAX as u64 {
+            clients.arrive(id(i), client(i));
+        }
+        let elsewhere = |last| Here {
+            address: SocketAddrV4::new([127, 0, 0, last].into(), 4000),
+            ..client(1)
+        };
+        assert_eq!(clients.arrive(id(9_999), client(1)).0, Arrival::Full);
+        for i in 0..HERE_MAX as u64 / 2 {
+            let last = 2 + (i % 250) as u8;
+            let arrived = clients.arrive(id(10_000 + i), elsewhere(last));
+            assert_eq!(arrived, (Arrival::New, Some(id(i))), "the silent go first");
+        }
+        let arrived = clients.arrive(id(20_000), elsewhere(9));
+        assert_eq!(arrived.0, Arrival::Full, "half of the places is its share");
     }
 }

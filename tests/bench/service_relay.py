@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """relay side by side with mosquitto (QoS 1), and through kills.
 
-Usage: relay.py [--messages 10000] [--rounds 3] [--kills 10000] [--only NAME]
+Usage: service_relay.py [--messages 10000] [--rounds 3] [--kills 10000] [--only NAME]
 
 Three parts. `speed`: messages a second from one client to another, through one
 server and through two (two brokers with a bridge), the two sides taking turns;
@@ -230,16 +230,17 @@ def crowds(place, count, rounds):
 
 def tell(what, samples):
     rates, costs = zip(*samples)
-    print(f"{what}: {statistics.median(rates):,.0f} messages a second "
-          f"({min(rates):,.0f} to {max(rates):,.0f}, {len(rates)} runs), "
-          f"{statistics.median(costs):.1f} us of the servers' CPU time for one", flush=True)
+    print(f"{what}, least: {min(rates):.0f} messages/s")
+    print(f"{what}, median of {len(rates)}: {statistics.median(rates):.0f} messages/s")
+    print(f"{what}, most: {max(rates):.0f} messages/s")
+    print(f"{what}, the servers' CPU time for one: {statistics.median(costs):.1f} us", flush=True)
 
 
 def ratio(what, ours, theirs):
     rate, cost = ([statistics.median(one[i] for one in side) for side in (ours, theirs)]
                   for i in (0, 1))
-    print(f"{what}: ours / theirs {rate[0] / rate[1]:.2f} in messages a second, "
-          f"{cost[0] / cost[1]:.2f} in CPU time")
+    print(f"{what}, messages a second, ours / theirs: {rate[0] / rate[1]:.2f} x")
+    print(f"{what}, CPU time, ours / theirs: {cost[0] / cost[1]:.2f} x")
 
 
 def main():
