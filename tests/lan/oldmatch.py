@@ -86,6 +86,46 @@ class OldServer(threading.Thread):
         self.link.close()
 
 
+class Crowd(threading.Thread):
+    """Servers S0, S1, ... of the newer kind in one thread: each holds the last
+    digit of its name, and answers at once either way."""
+
+    def __init__(self, port, count):
+        super().__init__(daemon=True)
+        self.links = {}
+        self.epoll = select.epoll()
+        for _ in range(count):
+            link = Frames.to(port)
+            self.links[link.socket.fileno()] = link
+            self.epoll.register(link.socket, select.EPOLLIN)
+        self.welcomed = 0
+
+    def start(self):
+        for i, link in enumerate(self.links.values()):
+            link.digit = str(i % 10)
+            link.send(f"HELLO S{i}")
+        super().start()
+
+    def run(self):
+        while self.links:
+            for descriptor, _ in self.epoll.poll(0.1):
+                link = self.links.get(descriptor)
+                while link and (frame := link.receive(0)) is not None:
+                    if frame == "":
+                        self.epoll.unregister(descriptor)
+                        del self.links[descriptor]
+                        break
+                    self.welcomed += frame == "TRCK 1"
+                    if frame.startswith("SRCH "):
+                        link.send("MTCH " if frame == f"SRCH {link.digit}" else "NONE ")
+
+    def close(self):
+        for link in list(self.links.values()):
+            with contextlib.suppress(OSError):
+                link.socket.shutdown(socket.SHUT_RDWR)
+        self.join(10)
+
+
 class OldClient:
     """Asks and waits. It takes everything behind the first space for names,
     and waits for ever if there is none."""
