@@ -115,9 +115,12 @@ impl Board {
     }
 
     /// Broadcasts WHOIS: an old program that holds itself for master answers.
+    /// `about` is this board: that it holds itself for master is a sign of life
+    /// to its slaves, which a slave's question to its master is not.
     pub(super) fn probe(&mut self, now: Instant) {
         self.office.probed_until = Some(now + PROBE_LASTS);
-        self.ask_whois(now, None, 0, None);
+        let own = self.network.map(|network| network.address);
+        self.ask_whois(now, None, 0, own);
     }
 
     /// Somebody answered as master to a question of ours.

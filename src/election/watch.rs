@@ -277,7 +277,12 @@ impl Board {
         }
         // The master was held up, and asks before it takes office again (F5).
         // With a key, a recorded question must not hold its place for ever.
-        if self.watches(from) && trailer.epoch == self.epoch && self.config.keys.is_none() {
+        let holds_itself_for_master = trailer.about == Some(from);
+        if about.is_some()
+            && holds_itself_for_master
+            && trailer.epoch == self.epoch
+            && self.config.keys.is_none()
+        {
             self.note_alive(now);
         }
         false

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Schedules after which a mutant has survived the simulator.
-const SEEDS: &str = "20000";
+const SEEDS: &str = "30000";
 /// Where mutants are built, below the repository.
 const WORK: &str = "target/mutants";
 /// What a build of the simulator needs of the repository.

@@ -103,6 +103,7 @@ pub enum Fault {
     Forge,
     Replay,
     Flood,
+    MuteMaster,
 }
 
 const FAULTS: &[Fault] = &[
@@ -121,6 +122,7 @@ const FAULTS: &[Fault] = &[
     Fault::Resign,
     Fault::Forge,
     Fault::Replay,
+    Fault::MuteMaster,
 ];
 
 /// All that a schedule's seed decides beforehand.
@@ -209,7 +211,7 @@ impl Options {
             interval: *pick(rng, &[10_000, 20_000, 50_000, 100_000, 1_000_000]),
             strict: one_in(rng, 6),
             answer_broadcast: one_in(rng, 8),
-            storm: storm(rng),
+            storm: storm(mode, rng),
             calm: calm(rng, olds > 0),
             clock_ppm: *pick(rng, &[0, 0, 100, 10_000]),
             latency: *pick(rng, &[0, 0, 0, 50, 1_000, 5_000]),
@@ -233,7 +235,9 @@ pub fn pick<'a, T>(rng: &mut Seeded, choices: &'a [T]) -> &'a T {
     &choices[rng.below(choices.len() as u32) as usize]
 }
 
-fn storm(rng: &mut Seeded) -> Weather {
+fn storm(mode: Mode, rng: &mut Seeded) -> Weather {
+    // What a lease has to fear most: its grants come, but very late.
+    let sluggish = mode == Mode::Quorum && one_in(rng, 3);
     let mut share = |most: u32| {
         if one_in(rng, 2) {
             0
@@ -243,6 +247,7 @@ fn storm(rng: &mut Seeded) -> Weather {
     };
     let (loss, loss_at_sender) = (share(60), share(30));
     let (duplicate, flip, late) = (share(30), share(10), share(30));
+    let late = if sluggish { percent(40) } else { late };
     Weather {
         loss,
         loss_at_sender,
@@ -251,7 +256,11 @@ fn storm(rng: &mut Seeded) -> Weather {
         delay: 50,
         spread: 20 + any_magnitude(rng, 50_000) as u32,
         late,
-        late_by: 1_000 + any_magnitude(rng, 500_000) as u32,
+        late_by: if sluggish {
+            100_000 + rng.below(400_000)
+        } else {
+            1_000 + any_magnitude(rng, 500_000) as u32
+        },
     }
 }
 

@@ -76,7 +76,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-const FLAG_NAMES: [(u8, &str); 6] = {
+const FLAG_NAMES: [(u8, &str); 8] = {
     use boardroom::election::wire::flag;
     [
         (flag::ASKING, "asking"),
@@ -85,5 +85,7 @@ const FLAG_NAMES: [(u8, &str); 6] = {
         (flag::WITNESS, "witness"),
         (flag::VERDICT, "verdict"),
         (flag::BOUND, "bound"),
+        (flag::LATER_EPOCH, "later-epoch"),
+        (flag::INTRODUCE, "introduce/release"),
     ]
 };

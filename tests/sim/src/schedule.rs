@@ -241,6 +241,7 @@ impl Schedule {
             Fault::Forge => self.forge(at),
             Fault::Replay => self.replay(),
             Fault::Flood => self.flood(at),
+            Fault::MuteMaster => self.mute_master(),
         }
     }
 
@@ -331,6 +332,16 @@ impl Schedule {
         }
     }
 
+    /// A master hears everybody, and nobody hears it.
+    fn mute_master(&mut self) {
+        let in_office = |host: &crate::host::Host| host.program.office().is_some();
+        if let Some(at) = self.world.hosts.iter().position(in_office) {
+            for to in 0..self.world.hosts.len() {
+                self.world.lan.cut(at, to);
+            }
+        }
+    }
+
     /// Votes from more invented addresses than any table holds.
     fn flood(&mut self, at: usize) {
         let Some(address) = self.world.hosts[at].address else {
@@ -355,7 +366,12 @@ impl Schedule {
     fn replay(&mut self) {
         let sent = self.world.sent();
         for _ in 0..self.rng.below(30).min(sent) {
-            let id = self.rng.below(sent);
+            let oldest = if one_in(&mut self.rng, 2) {
+                sent.saturating_sub(60)
+            } else {
+                0
+            };
+            let id = oldest + self.rng.below(sent - oldest);
             self.world.replay(id);
             let gap = any_magnitude(&mut self.rng, self.options.gap / 10);
             self.world.run_for(gap);
