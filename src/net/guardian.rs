@@ -265,7 +265,7 @@ const SIGNALS: &[Signal] = &[
 const PAUSE_LEAST: Duration = Duration::from_millis(100);
 const PAUSE_MOST: Duration = Duration::from_secs(30);
 /// After so long a life the pauses begin anew.
-const LIVED_WELL: Duration = Duration::from_secs(60);
+const LIVED_WELL: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
