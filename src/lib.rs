@@ -34,8 +34,10 @@
 
 pub mod commands;
 pub mod election;
+pub mod json;
 pub mod judge;
 pub mod net;
+pub mod outcome;
 pub mod rng;
 pub mod service;
 pub mod table;

@@ -16,7 +16,9 @@ const PURE: &[&str] = &[
     "sequence",
     "relay",
     "order",
+    "outcome.rs",
     "judge",
+    "json.rs",
     "rng.rs",
     "service.rs",
     "table.rs",
@@ -113,6 +115,20 @@ fn no_core_knows_the_operating_system() {
         "a core reaches through its wall:\n{}",
         found.join("\n")
     );
+}
+
+/// The net layer serves the commands and knows none of them.
+#[test]
+fn the_net_knows_no_command() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/net");
+    let mut files = Vec::new();
+    rust_files(&source, &mut files);
+    assert!(files.len() > 10, "the net layer has files");
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let known = code(&text).any(|(_, line)| line.contains("crate::commands"));
+        assert!(!known, "{} knows a command", file.display());
+    }
 }
 
 /// `unsafe` lives in one file, where each use has a SAFETY line.

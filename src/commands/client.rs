@@ -1,9 +1,10 @@
 //! What `whois` and `vote` share: their options, their sockets and how the
 //! answers are printed.
 
-use super::{Failure, Outcome, json, options};
+use super::{Failure, Outcome, options};
 use crate::election::Keys;
 use crate::election::client::{Heard, Question, TIMEOUT, Verdict};
+use crate::json;
 use crate::net::interfaces::{self, Interface};
 use crate::net::reactor::{Handler, Interest, Key, Reactor, Ready};
 use crate::net::udp::{Shared, Udp};

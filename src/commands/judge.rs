@@ -1,8 +1,9 @@
 //! `boardroom judge`: is somebody's own implementation right?
 
 use super::client::{Options, bind, networks};
-use super::{Command, Failure, Outcome, json};
+use super::{Command, Failure, Outcome};
 use crate::election::wire::{self, Text};
+use crate::json;
 use crate::judge::exams::{Mouth, Target, VOTE_WAIT};
 use crate::judge::{Examiner, Finding, Grade};
 use crate::net::reactor::{Handler, Interest, Key, Reactor, Ready};

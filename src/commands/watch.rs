@@ -2,10 +2,11 @@
 
 use super::client::{bind, broadcasts, networks};
 use super::watch_table::{Surroundings, draw};
-use super::{Command, Failure, Outcome, client, json, options};
+use super::{Command, Failure, Outcome, client, options};
 use crate::election::client::fit_for_terminal;
 use crate::election::onlooker::{Event, Onlooker};
 use crate::election::wire::{self, Text};
+use crate::json;
 use crate::net::output::Output;
 use crate::net::reactor::{Handler, Interest, Key, Reactor, Ready};
 use crate::net::signals::Signals;

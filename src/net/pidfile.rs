@@ -1,7 +1,7 @@
 //! The pid file: written before there is any address, and locked for as long
 //! as the program runs, so that a stale one is known from a live one.
 
-use crate::commands::Failure;
+use crate::outcome::Failure;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};

@@ -4,12 +4,12 @@
 use super::Driver;
 use super::place::{self, Absence, Place};
 use super::sockets::{CannotBind, Sockets};
-use crate::commands::Failure;
 use crate::election::{Network, wire};
 use crate::net::host::cannot_bind;
 use crate::net::interfaces;
 use crate::net::log::Level;
 use crate::net::reactor::{Interest, Key, Reactor};
+use crate::outcome::Failure;
 use crate::time::{Duration, Instant};
 use core::fmt;
 use std::io::ErrorKind;

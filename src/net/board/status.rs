@@ -2,8 +2,8 @@
 
 use super::Counts;
 use super::place::Place;
-use crate::commands::json;
 use crate::election::{Board, Change, Rank, Role};
+use crate::json;
 use crate::time::{Duration, Instant};
 use core::fmt::Write;
 

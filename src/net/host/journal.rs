@@ -1,7 +1,7 @@
 //! A service's journal: bytes that are on disk before anything is said about
 //! them.
 
-use crate::commands::Failure;
+use crate::outcome::Failure;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

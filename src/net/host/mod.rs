@@ -25,7 +25,7 @@ use super::reactor::{Handler, Interest, Key, Reactor, Ready};
 use super::signals::Signals;
 use super::tcp::Listener;
 use super::udp::Udp;
-use crate::commands::{Failure, Outcome};
+use crate::outcome::{Failure, Outcome};
 use crate::service::{Action, Event, Peer, Service, Turn};
 use crate::time::{Duration, Instant};
 use core::net::{Ipv4Addr, SocketAddrV4};

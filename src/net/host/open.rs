@@ -1,13 +1,13 @@
 //! Opening what the services asked for, with errors that say what to do.
 
 use super::{Finder, Host, Hosted, Input, Interest, Journal, Owner, Setup};
-use crate::commands::Failure;
 use crate::net::entropy::OsEntropy;
 use crate::net::output::Output;
 use crate::net::reactor::Reactor;
 use crate::net::signals::Signals;
 use crate::net::tcp::Listener;
 use crate::net::udp::{Shared, Udp};
+use crate::outcome::Failure;
 use crate::service::Service;
 use core::net::SocketAddrV4;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};

@@ -1,0 +1,40 @@
+//! How a command ends: an exit code, or a failure with one line for people.
+
+/// How a command ended.
+pub type Outcome = Result<u8, Failure>;
+
+/// Why a command ended before its end: an exit code, and one line that says
+/// what was wrong and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The exit code.
+    pub code: u8,
+    /// The line for standard error.
+    pub message: String,
+}
+
+impl Failure {
+    /// The command line is wrong: exit code 2.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self {
+            code: 2,
+            message: message.into(),
+        }
+    }
+
+    /// The machine does not allow it: exit code 4.
+    pub fn cannot(message: impl Into<String>) -> Self {
+        Self {
+            code: 4,
+            message: message.into(),
+        }
+    }
+
+    /// A command asked for its help text: no failure at all.
+    pub fn help(text: &str) -> Self {
+        Self {
+            code: 0,
+            message: text.trim_end().into(),
+        }
+    }
+}
