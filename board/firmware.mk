@@ -1,7 +1,7 @@
 # The ARM builds: making them, their size, and what proves them.
 
 .PHONY: firmware
-firmware: ## both ARM builds, in target/firmware; ROUTE=cross|rustup|distribution
+firmware: ## both ARM builds, in target/firmware; ROUTE=cross|rustup|distribution THUMB=no
 	@board/tools/build
 
 .PHONY: size

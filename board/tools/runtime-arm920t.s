@@ -66,3 +66,31 @@
     function __aeabi_unwind_cpp_pr2
     mov r0, #9                  @ _URC_FAILURE
     bx lr
+
+@ Division with remainder. The program is Thumb code, the C library is ARM code,
+@ and on ARMv4T only BX goes from one to the other; the versions in Rust's
+@ runtime return by `pop {pc}`, which does not.
+    .macro divide name worker frame
+    function \name
+    push {r4, lr}
+    sub sp, sp, #16
+    .if \frame                  @ 64 bits: the remainder's address on the stack
+    add r4, sp, #8
+    str r4, [sp]
+    bl \worker
+    ldr r2, [sp, #8]
+    ldr r3, [sp, #12]
+    .else                       @ 32 bits: in r2
+    mov r2, sp
+    bl \worker
+    ldr r1, [sp]
+    .endif
+    add sp, sp, #16
+    pop {r4, lr}
+    bx lr
+    .endm
+
+    divide __aeabi_uidivmod, __udivmodsi4, 0
+    divide __aeabi_idivmod, __divmodsi4, 0
+    divide __aeabi_uldivmod, __udivmoddi4, 1
+    divide __aeabi_ldivmod, __divmoddi4, 1

@@ -49,6 +49,14 @@ def test_no_younger_instruction_in_armv4t(firmware):
     assert younger(program) == []
 
 
+def test_no_return_that_loses_the_kind_of_code(firmware):
+    """Thumb code and ARM code call each other; on ARMv4T a return by loading the
+    program counter stays in the kind it is in."""
+    text = run("arm-linux-gnueabi-objdump", "-d", firmware / "armv4t/boardroom.debug").stdout
+    loads = re.findall(r"\t(?:pop|ldm\w*)\S*\s[^\n]*\bpc\b.*", text)
+    assert loads == []
+
+
 def test_negative_control_the_gate_sees_younger_instructions(firmware):
     assert "blx" in younger(firmware / "armv5te/boardroom.debug")
 
