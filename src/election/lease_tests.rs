@@ -181,6 +181,7 @@ enum Mistake {
     LessThanMajority,
     KeepsGrantsAfterRelease,
     RenewsForOldAsks,
+    ReleaseFreesLaterGrants,
 }
 
 struct Node {
@@ -331,7 +332,13 @@ impl World {
                 }
                 node.lease.handle_grant(now, sender, word);
             }
-            Message::Release(word) => node.lease.handle_release(now, sender, word),
+            Message::Release(word) => {
+                let given = node.lease.given.as_mut().filter(|given| given.to == sender);
+                if let (Mistake::ReleaseFreesLaterGrants, Some(given)) = (mistake, given) {
+                    given.word = word.wrapping_sub(1);
+                }
+                node.lease.handle_release(now, sender, word);
+            }
         }
     }
 
@@ -483,6 +490,7 @@ fn each_mistake_is_caught() {
         (Mistake::LessThanMajority, 0),
         (Mistake::KeepsGrantsAfterRelease, 0),
         (Mistake::RenewsForOldAsks, 0),
+        (Mistake::ReleaseFreesLaterGrants, 0),
     ] {
         let caught = (first..first + 1_000).any(|seed| run(seed..seed + 1, mistake).0 > 0);
         assert!(caught, "{mistake:?}");

@@ -242,6 +242,13 @@ impl Checks {
                 format!("host {at}: {what}"),
             );
         }
+        if let Some(what) = without_lease(host, board, packet).filter(|_| self.quorum) {
+            self.fail(
+                "S7 no master without its lease",
+                now,
+                format!("host {at} {what}"),
+            );
+        }
         if let Some(what) = self.tracks[at].speak(board, packet, everybody) {
             self.fail(
                 "S6 the woken listen first",
@@ -407,6 +414,17 @@ impl Track {
 /// address as a number.
 pub fn height(rank: Rank) -> (u8, u32) {
     (rank.vote, u32::from(rank.address))
+}
+
+/// Says what a board says as master without being granted that (Q4).
+fn without_lease(host: &Host, board: &Board, packet: &Packet) -> Option<String> {
+    let masterly = matches!(
+        wire::parse(packet.bytes()),
+        Ok(Text::Claim(_) | Text::Answer { .. })
+    );
+    let said = || wire::text_of(packet.bytes()).escape_ascii().to_string();
+    (masterly && !board.is_master(host.last_turn))
+        .then(|| format!("says {} without a lease", said()))
 }
 
 /// Counts one more event; true if there were more than `max` within `span`.
