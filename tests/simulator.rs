@@ -2,10 +2,13 @@
 //! build. `tests/sim/run` does many more in an optimised one, `make sim
 //! SEEDS=N` as many as you like.
 
-#![allow(clippy::panic)]
+#![allow(clippy::panic, clippy::unwrap_used)]
 
 use boardroom_sim::driver;
 use boardroom_sim::options::Mode;
+use std::net::UdpSocket;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const SCHEDULES: u64 = 150;
 
@@ -60,6 +63,50 @@ fn every_mutant_still_fits_the_source() {
     for mutant in mutants {
         assert_eq!(mutant.fits(root), Ok(()));
     }
+}
+
+/// What the real program records, the simulator plays again: same inputs, same
+/// outputs. And a record that was altered is seen.
+#[test]
+fn a_record_of_the_real_program_is_played_again() {
+    let file = std::env::temp_dir().join(format!("br-sim-record-{}", std::process::id()));
+    let record = record_an_election(&file);
+    let _ = std::fs::remove_file(&file);
+    let replayed = boardroom_sim::replay::run(&record).unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert!(replayed.sent >= 2, "a vote and an answer: {record}");
+    let altered = record.replacen("sent 127.255.255.255", "sent 127.255.255.254", 1);
+    assert_ne!(altered, record);
+    assert!(boardroom_sim::replay::run(&altered).is_err());
+}
+
+/// Has one board on 127.0.0.77 hold an election; gives its record.
+fn record_an_election(file: &std::path::Path) -> String {
+    let client = UdpSocket::bind("127.0.0.78:0").unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_millis(100)))
+        .unwrap();
+    let port = 20_000 + (std::process::id() % 20_000) as u16;
+    let mut board = Command::new(env!("CARGO_BIN_EXE_boardroom"))
+        .args(["serve", "--interface", "lo", "--address", "127.0.0.77"])
+        .args(["--control", "/dev/null/none", "--record"])
+        .arg(file)
+        .arg(port.to_string())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut buffer = [0; 64];
+    let answered = (0..50).any(|_| {
+        let to = ("127.0.0.77", port);
+        let _ = client.send_to(b"VOTE", to);
+        let _ = client.send_to(b"WHOIS", to);
+        client.recv(&mut buffer).is_ok()
+    });
+    // It writes what a turn brought after the turn.
+    std::thread::sleep(Duration::from_millis(300));
+    let _ = board.kill();
+    let _ = board.wait();
+    assert!(answered, "the board answers WHOIS");
+    std::fs::read_to_string(file).unwrap()
 }
 
 /// The same seed tells the same story, to the last line.

@@ -7,9 +7,11 @@ sim-build:
 	@$(CARGO) build --locked --quiet --profile sim -p boardroom-sim
 
 .PHONY: sim
-sim: sim-build ## simulate: SEEDS=N a mode, or MODE=plain SEED=7 for one story
+sim: sim-build ## simulate: SEEDS=N a mode, MODE=plain SEED=7 one story, REPORT=1 figures
 ifdef SEED
 	@$(SIM) run --mode $(or $(MODE),all) --seed $(SEED)
+else ifdef REPORT
+	@$(SIM) report $(REPORT)
 else
 	@$(SIM) run --mode $(or $(MODE),all) --from $(or $(FROM),0) --seeds $(or $(SEEDS),10000)
 endif
@@ -25,6 +27,10 @@ model: sim-build ## model checking: every order of events of two and three board
 .PHONY: fuzz
 fuzz: sim-build ## any bytes to every decoder and to the board: SECONDS=60
 	@$(SIM) fuzz $(or $(SECONDS),60)
+
+.PHONY: replay
+replay: sim-build ## play again what `serve --record` wrote: FILE=record.txt
+	@$(SIM) replay $(FILE)
 
 .PHONY: story
 story: sim-build ## draw what happened: SEED=7 MODE=failover, FILE=tests/transcripts/lone-board.txt, or RECORD=file

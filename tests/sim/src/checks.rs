@@ -4,6 +4,7 @@
 use crate::host::Host;
 use crate::packet::Packet;
 use crate::queue::Micros;
+use boardroom::election::peers::Peer;
 use boardroom::election::wire::{self, Text};
 use boardroom::election::{Board, Cause, Change, Epoch, Rank, Role};
 use boardroom::time::Instant;
@@ -178,7 +179,9 @@ impl Checks {
                 before.timeout = after.timeout;
                 before.boards = after.boards;
             }
-            if board.master().map(|master| master.address) == Some(*packet.from.ip()) {
+            let from = *packet.from.ip();
+            let taken_for_old = |(peer, _): (&Peer, _)| peer.address == from && peer.old;
+            if board.boards().any(taken_for_old) {
                 // Any word of an old master is a sign of life (F6).
                 before.timeout = after.timeout;
             }

@@ -22,6 +22,8 @@ pub mod options;
 pub mod packet;
 pub mod program;
 pub mod queue;
+pub mod replay;
+pub mod report;
 pub mod schedule;
 pub mod story;
 pub mod transcript;

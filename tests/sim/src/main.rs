@@ -3,7 +3,7 @@
 use boardroom_sim::driver::{self, Tally};
 use boardroom_sim::explore::{Budget, explore};
 use boardroom_sim::options::Mode;
-use boardroom_sim::{fuzz, schedule, transcript};
+use boardroom_sim::{fuzz, replay, report, schedule, transcript};
 use std::process::ExitCode;
 
 const USAGE: &str = "\
@@ -13,7 +13,9 @@ Usage: boardroom-sim run [--mode MODE] [--from SEED] [--seeds N] [--failures N] 
        boardroom-sim stories FOLDER                  those that go differently
        boardroom-sim mutants [NAME]                  every deliberate bug is caught
        boardroom-sim model                           every order of events, exhaustively
-       boardroom-sim fuzz SECONDS                    corpus and mutations, every target";
+       boardroom-sim fuzz SECONDS                    corpus and mutations, every target
+       boardroom-sim report [SCALE]                  the table of figures
+       boardroom-sim replay FILE                     what `serve --record FILE` wrote";
 
 struct Arguments {
     modes: Vec<Mode>,
@@ -32,6 +34,11 @@ fn main() -> ExitCode {
         ("run", ..) => arguments().map(run),
         ("stories", Some(folder), None) => Some(stories(&folder)),
         ("fuzz", Some(seconds), None) => seconds.parse().ok().map(fuzz_all),
+        ("replay", Some(file), None) => Some(replay_record(&file)),
+        ("report", scale, None) => {
+            report::print(scale.and_then(|scale| scale.parse().ok()).unwrap_or(1));
+            Some(ExitCode::SUCCESS)
+        }
         ("model", None, None) => Some(model()),
         ("mutants", only, None) => Some(mutants(&only.unwrap_or_default())),
         _ => None,
@@ -49,6 +56,26 @@ fn story(file: &str) -> ExitCode {
     match told {
         Ok(story) => {
             print!("{story}");
+            ExitCode::SUCCESS
+        }
+        Err(wrong) => {
+            eprintln!("{file}: {wrong}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn replay_record(file: &str) -> ExitCode {
+    let done = std::fs::read_to_string(file)
+        .map_err(|error| error.to_string())
+        .and_then(|record| replay::run(&record));
+    match done {
+        Ok(replayed) => {
+            for line in &replayed.story {
+                println!("{line}");
+            }
+            let (turns, sent) = (replayed.turns, replayed.sent);
+            println!("{turns} turns, {sent} datagrams, all as recorded");
             ExitCode::SUCCESS
         }
         Err(wrong) => {
@@ -97,12 +124,15 @@ fn fuzz_all(seconds: u64) -> ExitCode {
 }
 
 /// Two and three boards, with what may go wrong with each.
-const MODELS: [(usize, Budget); 5] = [
+const MODELS: [(usize, Budget); 8] = [
     (2, budget(0, 0, 0, 1)),
     (2, budget(1, 0, 0, 1)),
     (2, budget(1, 1, 0, 1)),
     (2, budget(1, 0, 1, 1)),
-    (3, budget(0, 0, 0, 1)),
+    (3, budget(0, 0, 0, 0)),
+    (3, budget(1, 0, 0, 0)),
+    (3, budget(0, 1, 0, 0)),
+    (3, budget(0, 0, 1, 0)),
 ];
 
 const fn budget(losses: u8, doubles: u8, crashes: u8, delay: u8) -> Budget {

@@ -332,13 +332,13 @@ impl Schedule {
         }
     }
 
-    /// A master hears everybody, and nobody hears it.
+    /// Nobody hears the master any more, and it perhaps nobody; what is on its
+    /// way still comes.
     fn mute_master(&mut self) {
         let in_office = |host: &crate::host::Host| host.program.office().is_some();
         if let Some(at) = self.world.hosts.iter().position(in_office) {
-            for to in 0..self.world.hosts.len() {
-                self.world.lan.cut(at, to);
-            }
+            let both_ways = one_in(&mut self.rng, 2);
+            self.world.lan.partition(1 << at, !both_ways);
         }
     }
 
