@@ -245,7 +245,11 @@ impl Checks {
                 format!("host {at}: {what}"),
             );
         }
-        if let Some(what) = without_lease(host, board, packet).filter(|_| self.quorum) {
+        // Who gave its lease up in this turn may have spoken as master before,
+        // and says that before it tells of giving up.
+        let resigned = !board.in_office() && self.tracks[at].office.is_some();
+        let checked = self.quorum && !resigned;
+        if let Some(what) = without_lease(host, board, packet).filter(|_| checked) {
             self.fail(
                 "S7 no master without its lease",
                 now,
