@@ -17,8 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def escape(text):
-    """Text for roff: no line is taken for a request, no hyphen is broken."""
+    """Text for roff: no line is taken for a request, no hyphen is broken, and
+    hexadecimal bytes longer than a line may be."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
+    text = re.sub(r"([0-9a-f]{32})(?=[0-9a-f]{8})", r"\1\\:", text)
     return re.sub(r"^([.'])", r"\\&\1", text, flags=re.M)
 
 
@@ -33,6 +35,7 @@ def marked(text):
 def page(name, section, date, version, summary, body):
     return "\n".join([
         f'.TH {name.upper()} {section} "{date}" "boardroom {version}"',
+        ".ad l",
         ".SH NAME", f"{escape(name)} \\- {escape(summary)}", *body, ""])
 
 
