@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 # $P is a folder of this machine; /mnt in there is $P/shared.
@@ -45,9 +46,6 @@ chmod 755 "$R/sbin/runlevel"
 # systemd as process 1, with nothing but what a service needs around it.
 BOOT = ENTER + r"""
 mount -t cgroup2 none "$R/sys/fs/cgroup"
-: >"$P/shared/console"
-touch "$R/dev/console"
-mount --bind "$P/shared/console" "$R/dev/console"
 cat >"$R/etc/systemd/system/default.target" <<END
 [Unit]
 Requires=sysinit.target script.service
@@ -119,15 +117,28 @@ def boot(script, files=(), timeout=60):
     try:
         group.mkdir()
         (place / "shared/boot").write_text(BOOT)
-        done = _unshare(place, f'echo 0 >"{group}/cgroup.procs" && exec unshare --cgroup '
-                        'bash "$P/shared/boot"', timeout=timeout)
+        try:
+            done = _unshare(place, f'echo 0 >"{group}/cgroup.procs" && exec unshare --cgroup '
+                            'bash "$P/shared/boot"', timeout=timeout)
+            heard = done.stdout + done.stderr
+        except subprocess.TimeoutExpired:
+            heard = f"(not at its end after {timeout} s)"
         said = place / "shared/said"
-        return (said.read_text() if said.exists() else "") + done.stdout + done.stderr + \
-            (place / "shared/console").read_text()
+        return (said.read_text() if said.exists() else "") + heard
     finally:
         shutil.rmtree(place)
-        for folder, _, _ in os.walk(group, topdown=False):
-            os.rmdir(folder)
+        _remove(group)
+
+
+def _remove(group):
+    """Removes a cgroup once the last process in it has ended."""
+    for _ in range(50):
+        try:
+            for folder, _, _ in os.walk(group, topdown=False):
+                os.rmdir(folder)
+            return
+        except OSError:
+            time.sleep(0.1)
 
 
 def _cgroups():
