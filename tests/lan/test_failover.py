@@ -293,24 +293,29 @@ def test_plain_boards_and_failover_boards_share_a_lan(loopback):
         watcher.settled()
 
 
-def idle_wakeups(process, seconds):
-    """How often the process went to sleep by itself in that time."""
-    def count():
-        text = open(f"/proc/{process.pid}/status").read()
-        return int(text.split("\nvoluntary_ctxt_switches:", 1)[1].split()[0])
-    before = count()
+def idle_wakeups(boards, seconds):
+    """How often a second each board went to sleep by itself in that time."""
+    def counts():
+        texts = {address: open(f"/proc/{board.pid}/status").read()
+                 for address, board in boards.items()}
+        return {address: int(text.split("\nvoluntary_ctxt_switches:", 1)[1].split()[0])
+                for address, text in texts.items()}
+    before = counts()
     time.sleep(seconds)
-    return count() - before
+    return {address: (count - before[address]) / seconds for address, count in counts().items()}
 
 
 def test_backups_sleep(loopback):
     """At 100 claims a second a slave does not wake a hundred times (ask 12)."""
-    boards = start(loopback, range(2, 7), "--interval", "10ms")
+    boards = start(loopback, range(2, 7), "--interval", "10ms", "--patience", "300ms")
     watcher = Watcher(loopback)
-    master = watcher.settled()
-    watcher.client.close()
-    time.sleep(1)
-    woken = {address: idle_wakeups(board, 2) / 2 for address, board in boards.items()}
+    # On a busy machine the master may change meanwhile: that is no quiet time.
+    for _ in range(5):
+        master = watcher.settled()
+        time.sleep(1)
+        woken = idle_wakeups(boards, 2)
+        if watcher.settled() == master:
+            break
     slaves = sorted(count for address, count in woken.items() if address != master)
     assert slaves[-1] <= 130, f"the runner-up wakes once a deadline: {woken}"
     assert sum(slaves[:-1]) <= 4 * len(slaves[:-1]), f"the others sleep: {woken}"
@@ -320,7 +325,7 @@ def test_plain_boards_sleep_for_ever(loopback):
     boards = start(loopback, range(2, 5))
     loopback.client().send(messages.VOTE, loopback.broadcast, loopback.port)
     time.sleep(2)
-    assert [idle_wakeups(board, 1) for board in boards.values()] == [0, 0, 0]
+    assert list(idle_wakeups(boards, 3).values()) == [0, 0, 0]
 
 
 def controlled(loopback, tmp_path, numbers, *options):
