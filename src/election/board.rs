@@ -162,13 +162,13 @@ impl Board {
             return;
         }
         self.counters.add(Count::Refused);
-        if self.keyed.is_some() {
-            // Nobody signs a refusal: anyone could have sent it (K6).
-            return;
-        }
         self.peers.mark_gone(*to.ip());
         self.hasten_settling(now);
-        self.on_master_refused(now, *to.ip(), entropy);
+        // Nobody signs a refusal, and anyone can send one: with a key it tells
+        // for whose vote not to wait, but is no verdict (K6).
+        if self.keyed.is_none() {
+            self.on_master_refused(now, *to.ip(), entropy);
+        }
     }
 
     /// Hands over at once (F4). The board takes no part in the next round.

@@ -6,6 +6,7 @@ use super::config::{Failover, Role};
 use super::counters::Count;
 use super::notice::Cause;
 use super::rank::Rank;
+use super::round::ROUND;
 use super::timers::Timer;
 use super::wire::{Text, Trailer, flag};
 use crate::rng::Entropy;
@@ -428,9 +429,10 @@ impl Board {
             Some(subject) if self.is_old(subject) => {
                 Failover::new(failover.interval.max(OLD_INTERVAL_MIN)).grace()
             }
-            // A winner that waits for the lease does not claim, but asks.
+            // A winner may wait for the vote of a board that this one does not
+            // know (R5), or for the lease: then it does not claim yet.
             Some(_) if self.lookout.claimed.is_none() => {
-                failover.grace().max(self.candidate_grace())
+                failover.grace().max(self.candidate_grace()).max(ROUND)
             }
             _ => failover.grace(),
         }
