@@ -55,11 +55,11 @@ impl Board {
         }
     }
 
-    /// Owes a board of an earlier round the own vote, in 20 ms.
-    pub(super) fn owe_reply(&mut self, now: Instant, to: Ipv4Addr) {
+    /// Owes a board of an earlier round, or one that has just restarted, the
+    /// own vote, in 20 ms.
+    pub(super) fn owe_reply(&mut self, now: Instant, to: Ipv4Addr, always: bool) {
         let known = self.replies.iter().any(|reply| reply.to == to);
         if self.own.is_some() && !known && self.replies.len() < REPLIES_MAX {
-            let always = self.in_office() && self.votes.of(to).is_some();
             self.replies.push(Reply {
                 to,
                 due: now + REPLY_AFTER,

@@ -147,11 +147,26 @@ impl Board {
         self.peers
             .heard(now, rank.address, trailer.is_none(), self.rounds);
         match trailer {
-            Some(trailer) => self.on_sealed_vote(now, rank, trailer, entropy),
+            Some(trailer) => {
+                self.note_restart(now, rank, trailer, known);
+                self.on_sealed_vote(now, rank, trailer, entropy);
+            }
             None => self.on_old_vote(now, rank),
         }
         if !known {
             self.note_newcomer(trailer.is_none());
+        }
+    }
+
+    /// A known board whose vote is fresh, and late in our open round, may have
+    /// restarted within it: it has not heard our vote, and knows nobody whom it
+    /// could miss (R3).
+    fn note_restart(&mut self, now: Instant, rank: Rank, trailer: Trailer, known: bool) {
+        let fresh = trailer.flags & flag::FRESH != 0;
+        let late = self.round.begun.is_some_and(|begun| now - begun > PROMPT);
+        let ours = !trailer.epoch.is_after(self.epoch);
+        if known && fresh && late && self.round.open && ours {
+            self.owe_reply(now, rank.address, true);
         }
     }
 
@@ -179,8 +194,11 @@ impl Board {
             }
         } else if trailer.epoch == self.epoch {
             let counted = self.count_vote(now, ballot);
-            let newcomer = counted == Counted::First && self.in_office();
-            if asking || newcomer {
+            // After the round only a newcomer says its vote, or who holds itself
+            // for master (R6).
+            let below = self.own_rank().is_some_and(|own| rank < own);
+            let unaware = self.in_office() && (counted == Counted::First || below);
+            if asking || unaware {
                 self.answer_voter(now, rank.address);
             }
         } else {
@@ -201,7 +219,8 @@ impl Board {
         if asking || (self.in_office() && self.config.failover.is_some()) {
             self.answer_voter(now, address);
         } else if self.in_office() || self.votes.of(address).is_none() {
-            self.owe_reply(now, address);
+            let always = self.in_office() && self.votes.of(address).is_some();
+            self.owe_reply(now, address, always);
         }
     }
 

@@ -55,6 +55,8 @@ struct Track {
     spins: (Instant, u32),
     changes: u32,
     vote_broadcasts: u32,
+    /// The round in which this board last was master.
+    won: Option<Epoch>,
     /// The round that was lost (plain mode).
     lost: Option<Epoch>,
 }
@@ -277,7 +279,12 @@ impl Checks {
             // Who needs the lease may have settled long before it has it.
             let outranked = office
                 .filter(|_| track.office.is_none() && !self.quorum && !self.keyed)
+                // Who takes office again after a pause has claimed before.
+                .filter(|_| track.won != Some(board.epoch()))
                 .and_then(|own| track.higher_than(own));
+            if office.is_some() {
+                track.won = Some(board.epoch());
+            }
             if let Some(higher) = outranked {
                 let what = format!("host {at} took office, but had heard {higher} in its epoch");
                 self.fail("S1 the master is the highest it heard", now, what);

@@ -25,6 +25,9 @@ const VOTE_AT: u64 = 1_000_000;
 /// Decided by then: the last question goes out after 200 ms.
 const HORIZON: u64 = VOTE_AT + 400_000;
 
+/// A board that crashed is back after so long, at the earliest.
+const STARTED_AFTER: u64 = 10_000;
+
 /// What may go wrong, how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Budget {
@@ -32,7 +35,7 @@ pub struct Budget {
     pub losses: u8,
     /// Datagrams delivered twice.
     pub doubles: u8,
-    /// Boards that crash and start again at once.
+    /// Boards that crash and start again a little later.
     pub crashes: u8,
     /// Deadlines that a datagram may be delayed past.
     pub delay: u8,
@@ -67,6 +70,9 @@ struct State {
     now: u64,
     budget: Budget,
     crashed: bool,
+    lost: bool,
+    /// The board that is down.
+    down: Option<usize>,
 }
 
 struct Draws<'a> {
@@ -137,6 +143,8 @@ impl State {
             now: 1_000,
             budget,
             crashed: false,
+            lost: false,
+            down: None,
         };
         for board in 0..boards {
             state.boot(board);
@@ -179,8 +187,33 @@ impl State {
         }
     }
 
+    /// A client asks, nothing is lost, and 400 ms pass.
+    fn ask(&mut self) {
+        let bytes = wire::build(Text::Whois, true);
+        for to in 0..self.boards.len() as u8 {
+            let from = SocketAddrV4::new(*CLIENT.ip(), 40_000);
+            self.flights.push(Flight {
+                to,
+                from,
+                bytes,
+                age: 0,
+            });
+        }
+        for _ in 0..40 {
+            while !self.flights.is_empty() {
+                let flight = self.flights.remove(0);
+                self.deliver(flight);
+            }
+            self.now += 10_000;
+            self.fire();
+        }
+    }
+
     fn deliver(&mut self, flight: Flight) {
         let at = usize::from(flight.to);
+        if self.down == Some(at) {
+            return;
+        }
         let now = Instant::from_micros(self.now);
         let mut draws = Draws {
             board: at,
@@ -228,12 +261,18 @@ impl State {
     }
 
     fn next_deadline(&self) -> Option<u64> {
-        let due = self.boards.iter().filter_map(Board::poll_timeout).min();
-        due.map(|due| due.micros().max(self.now))
+        let due = self.boards.iter().filter_map(Board::poll_timeout);
+        let start = self.down.map(|_| self.now + STARTED_AFTER + 1);
+        due.map(Instant::micros)
+            .chain(start)
+            .min()
+            .map(|due| due.max(self.now))
     }
 
     fn is_over(&self) -> bool {
-        self.flights.is_empty() && self.next_deadline().is_none_or(|due| due > HORIZON)
+        self.down.is_none()
+            && self.flights.is_empty()
+            && self.next_deadline().is_none_or(|due| due > HORIZON)
     }
 
     fn successors(&self) -> Vec<(Self, String)> {
@@ -248,6 +287,7 @@ impl State {
             if self.budget.losses > 0 {
                 let mut lost = delivered.clone();
                 lost.budget.losses -= 1;
+                lost.lost = true;
                 next.push((lost, format!("lost: {told}")));
             }
             if self.budget.doubles > 0 {
@@ -264,11 +304,9 @@ impl State {
                 let mut crashed = self.clone();
                 crashed.budget.crashes -= 1;
                 crashed.crashed = true;
-                crashed
-                    .flights
-                    .retain(|flight| usize::from(flight.to) != at);
-                crashed.boot(at);
-                next.push((crashed, format!("{} crashes and starts", address(at))));
+                crashed.down = Some(at);
+                crashed.boards[at] = Board::new(Config::default());
+                next.push((crashed, format!("{} crashes", address(at))));
             }
         }
         let waits = |flight: &Flight| flight.age < self.budget.delay;
@@ -279,6 +317,12 @@ impl State {
             let mut later = self.clone();
             later.flights.iter_mut().for_each(|flight| flight.age += 1);
             later.now = due;
+            // A start takes a while.
+            if due > self.now + STARTED_AFTER
+                && let Some(at) = later.down.take()
+            {
+                later.boot(at);
+            }
             later.fire();
             next.push((later, format!("it is {} us", due - VOTE_AT)));
         }
@@ -314,9 +358,15 @@ impl State {
         Ok(())
     }
 
-    /// S2 and R9 at the end: one master, unless it has crashed; never two.
+    /// S2 and R9 at the end: one master, unless it has crashed; never two. Of
+    /// a loss and a crash together one WHOIS is the cure (R6).
     fn check_end(&self) -> Result<(), String> {
-        let masters = self.masters();
+        let mut masters = self.masters();
+        if masters.len() > 1 && self.crashed && self.lost {
+            let mut asked = self.clone();
+            asked.ask();
+            masters = asked.masters();
+        }
         if masters.len() > 1 || masters.is_empty() && !self.crashed {
             return Err(format!("S2: masters at the end: {masters:?}"));
         }
@@ -337,7 +387,8 @@ impl State {
         flights.sort_unstable();
         let half = |salt: u64| {
             let mut hasher = DefaultHasher::new();
-            (salt, &text, &flights, self.now, self.budget, &self.drawn).hash(&mut hasher);
+            (salt, &text, &flights, self.now).hash(&mut hasher);
+            (self.budget, &self.drawn, self.down).hash(&mut hasher);
             hasher.finish()
         };
         u128::from(half(1)) << 64 | u128::from(half(2))

@@ -124,7 +124,7 @@ fn fuzz_all(seconds: u64) -> ExitCode {
 }
 
 /// Two and three boards, with what may go wrong with each.
-const MODELS: [(usize, Budget); 8] = [
+const MODELS: [(usize, Budget); 10] = [
     (2, budget(0, 0, 0, 1)),
     (2, budget(1, 0, 0, 1)),
     (2, budget(1, 1, 0, 1)),
@@ -133,6 +133,8 @@ const MODELS: [(usize, Budget); 8] = [
     (3, budget(1, 0, 0, 0)),
     (3, budget(0, 1, 0, 0)),
     (3, budget(0, 0, 1, 0)),
+    (3, budget(1, 1, 0, 0)),
+    (3, budget(1, 0, 1, 0)),
 ];
 
 const fn budget(losses: u8, doubles: u8, crashes: u8, delay: u8) -> Budget {
