@@ -9,7 +9,7 @@ pub type Outcome = Result<u8, Failure>;
 pub struct Failure {
     /// The exit code.
     pub code: u8,
-    /// The line for standard error.
+    /// The line for standard error; none if it is empty.
     pub message: String,
 }
 

@@ -6,12 +6,12 @@ use crate::election::Keys;
 use crate::election::client::{Heard, Question, TIMEOUT, Verdict};
 use crate::json;
 use crate::net::interfaces::{self, Interface};
+use crate::net::output;
 use crate::net::reactor::{Handler, Interest, Key, Reactor, Ready};
 use crate::net::udp::{Shared, Udp};
 use crate::time::{Duration, Instant};
 use core::net::{Ipv4Addr, SocketAddrV4};
 use lexopt::{Arg, Parser};
-use std::io::{self, Write};
 
 /// The election's port, unless told.
 pub const PORT: u16 = 2000;
@@ -276,9 +276,8 @@ impl Asker {
         } else {
             as_text(heard)
         };
-        let mut out = io::stdout().lock();
-        if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
-            self.failure = Some(Failure::cannot("standard output is closed"));
+        if let Err(failure) = output::print(&line) {
+            self.failure = Some(failure);
         }
     }
 }

@@ -6,12 +6,13 @@ use crate::election::wire::{self, Text};
 use crate::json;
 use crate::judge::exams::{Mouth, Target, VOTE_WAIT};
 use crate::judge::{Examiner, Finding, Grade};
+use crate::net::output;
 use crate::net::reactor::{Handler, Interest, Key, Reactor, Ready};
 use crate::net::udp::{Shared, Udp};
 use crate::time::Instant;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use lexopt::Parser;
-use std::io::{self, Write};
+use std::io;
 
 /// The command.
 pub const COMMAND: Command = Command {
@@ -230,9 +231,8 @@ impl Session {
             } else {
                 as_text(&finding)
             };
-            let mut out = io::stdout().lock();
-            if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
-                self.failure = Some(Failure::cannot("standard output is closed"));
+            if let Err(failure) = output::print(&line) {
+                self.failure = Some(failure);
             }
         }
     }

@@ -1,9 +1,9 @@
 //! What the commands share that speak to the board on this machine.
 
 use super::{Failure, Outcome, client, options};
-use crate::net::control;
+use crate::net::{control, output};
 use lexopt::{Arg, Parser};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// Which board, and how its answer is wanted.
@@ -46,7 +46,11 @@ impl Options {
             let path = path.display();
             Failure::cannot(match error.kind() {
                 ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-                    format!("no board runs here on port {} ({path}: {error})", self.port)
+                    format!(
+                        "no board runs here on port {}: nothing answers at {path}; \
+                         `boardroom serve` is one, and --control names another socket",
+                        self.port
+                    )
                 }
                 ErrorKind::PermissionDenied => {
                     format!("{path}: {error}; be the board's user or in its group")
@@ -59,8 +63,5 @@ impl Options {
 
 /// Prints an answer.
 pub(super) fn print(text: &str) -> Outcome {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => Ok(0),
-        Err(_) => Err(Failure::cannot("standard output is closed")),
-    }
+    output::print(text.strip_suffix('\n').unwrap_or(text)).map(|()| 0)
 }

@@ -23,6 +23,7 @@ pub mod watch;
 pub mod watch_table;
 pub mod whois;
 
+use crate::net::output;
 pub use crate::outcome::{Failure, Outcome};
 
 use lexopt::{Arg, Parser};
@@ -71,13 +72,21 @@ pub fn main() -> ExitCode {
     let mut parser = Parser::from_env();
     let code = match run(&mut parser) {
         Ok(code) => code,
-        Err(Failure { code: 0, message }) => print(&message),
-        Err(Failure { code, message }) => {
-            let _ = writeln!(std::io::stderr(), "boardroom: {message}");
-            code
-        }
+        Err(Failure { code: 0, message }) => match output::print(&message) {
+            Ok(()) => 0,
+            Err(failure) => tell(&failure),
+        },
+        Err(failure) => tell(&failure),
     };
     ExitCode::from(code)
+}
+
+/// Says why the command ended, unless there is nothing to say.
+fn tell(failure: &Failure) -> u8 {
+    if !failure.message.is_empty() {
+        let _ = writeln!(std::io::stderr(), "boardroom: {}", failure.message);
+    }
+    failure.code
 }
 
 fn run(parser: &mut Parser) -> Outcome {
@@ -110,12 +119,4 @@ fn overview() -> String {
     }
     text.push_str("\n`boardroom COMMAND --help` tells more.\n");
     text
-}
-
-/// Prints to standard output; a closed one is exit code 4.
-fn print(text: &str) -> u8 {
-    match writeln!(std::io::stdout(), "{text}") {
-        Ok(()) => 0,
-        Err(_) => 4,
-    }
 }

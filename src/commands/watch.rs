@@ -122,7 +122,10 @@ fn watch(port: u16, to: Vec<SocketAddrV4>, ask: bool, as_json: bool) -> Outcome 
     let ended = reactor.run(&mut watch);
     watch.end();
     ended.map_err(|error| Failure::cannot(format!("waiting failed: {error}")))?;
-    Ok(0)
+    // A reader that went (`watch | head`) is no failure.
+    let loss = watch.output.loss();
+    loss.filter(|failure| !failure.message.is_empty())
+        .map_or(Ok(0), Err)
 }
 
 fn listen(address: Ipv4Addr, port: u16) -> Result<Udp, Failure> {
@@ -352,7 +355,6 @@ impl Handler for Watch {
         {
             self.draw(now);
         }
-        // A reader that went (`watch | head`) is no failure.
         self.finished |= !self.output.flush();
     }
 

@@ -39,7 +39,7 @@ pub fn draw(
     let mut boards: Vec<(&Row, Standing)> = onlooker.boards().collect();
     boards.sort_by_key(|(row, standing)| (*standing != Standing::Master, row.address));
     let mut lines = vec![
-        Line::new(summary(onlooker, &boards, around.port), true),
+        Line::new(summary(onlooker, &boards, around.port, width), true),
         Line::new(masters(&boards), false),
         Line::new(String::new(), false),
         Line::new(Columns::of(width).header(), true),
@@ -64,10 +64,11 @@ pub fn draw(
     let room = rows.saturating_sub(lines.len() + footer + 1);
     if room > 0 && !around.events.is_empty() {
         lines.push(Line::new(String::new(), false));
-        let skipped = around.events.len().saturating_sub(room);
-        for event in around.events.iter().skip(skipped) {
-            lines.push(Line::new(event.clone(), false));
-        }
+        let folded = around.events.iter().map(|event| fold(event, width));
+        let folded: Vec<String> = folded.flatten().flatten().collect();
+        let skipped = folded.len().saturating_sub(room);
+        let shown = folded.into_iter().skip(skipped);
+        lines.extend(shown.map(|line| Line::new(line, false)));
     }
     if footer == 1 {
         lines.resize_with(rows - 1, || Line::new(String::new(), false));
@@ -89,16 +90,19 @@ impl Line {
     }
 }
 
-fn summary(onlooker: &Onlooker, boards: &[(&Row, Standing)], port: u16) -> String {
+/// The first line; a narrow screen does without the program's name.
+fn summary(onlooker: &Onlooker, boards: &[(&Row, Standing)], port: u16, width: usize) -> String {
     let count = match boards.len() {
         0 => "no board heard yet".into(),
         1 => "1 board".into(),
         count => format!("{count} boards"),
     };
-    match onlooker.epoch().0 {
-        0 => format!("boardroom on port {port}: {count}"),
-        epoch => format!("boardroom on port {port}: {count}, epoch {epoch}"),
-    }
+    let told = match onlooker.epoch().0 {
+        0 => format!("port {port}: {count}"),
+        epoch => format!("port {port}: {count}, epoch {epoch}"),
+    };
+    let long = format!("boardroom on {told}");
+    if width_of(&long) <= width { long } else { told }
 }
 
 fn masters(boards: &[(&Row, Standing)]) -> String {
@@ -189,6 +193,28 @@ fn age(span: Duration) -> String {
         seconds => format!("{} d", (seconds / 86_400).min(999)),
     }
 }
+
+/// An event that is longer than a line, as two.
+fn fold(event: &str, width: usize) -> [Option<String>; 2] {
+    let head = cut(event, width);
+    if head.len() == event.len() {
+        return [Some(head), None];
+    }
+    // A word may end just where the line does.
+    let break_at = match event.get(head.len()..) {
+        Some(rest) if !rest.starts_with(' ') => head.rfind(' '),
+        _ => None,
+    };
+    let break_at = break_at.filter(|&at| at >= EVENT_INDENT);
+    let (first, rest) = event
+        .split_at_checked(break_at.unwrap_or(head.len()))
+        .unwrap_or((event, ""));
+    let rest = format!("{:EVENT_INDENT$}{}", "", rest.trim_start());
+    [Some(first.into()), Some(rest)]
+}
+
+/// Where an event's text begins, behind its time.
+const EVENT_INDENT: usize = 10;
 
 /// `text` cut to `width` columns.
 fn cut(text: &str, width: usize) -> String {

@@ -89,6 +89,24 @@ fn a_narrow_screen_leaves_out_name_and_epoch() {
 }
 
 #[test]
+fn a_narrow_screen_loses_no_number_and_no_word() {
+    let onlooker = with_master();
+    assert_eq!(
+        screen(&onlooker, 72, 40, 15)[0],
+        "port 2000: 3 boards, epoch 7"
+    );
+    let event = "  12.345  Barbara on 10.3.52.240 is the master";
+    assert_eq!(
+        fold(event, 39),
+        [
+            Some("  12.345  Barbara on 10.3.52.240 is the".into()),
+            Some("          master".into())
+        ]
+    );
+    assert_eq!(fold(event, 79), [Some(event.into()), None]);
+}
+
+#[test]
 fn a_low_screen_says_how_many_boards_it_leaves_out() {
     let screen = screen(&boards(40), 20, 40, 15);
     assert_eq!(screen.len(), 15);

@@ -172,6 +172,19 @@ impl Onlooker {
         })
     }
 
+    /// A higher epoch is a new round, but for the first one heard: it may well
+    /// be that of the master known by now.
+    fn handle_epoch(&mut self, epoch: Option<Epoch>) {
+        if let Some(epoch) = epoch
+            && epoch.is_after(self.epoch)
+        {
+            if self.epoch != Epoch::default() {
+                self.begin_round(|row| row.epoch.is_some_and(|own| epoch.is_after(own)));
+            }
+            self.epoch = epoch;
+        }
+    }
+
     /// Votes that `is_old` says are of the last round, and nobody is master.
     fn begin_round(&mut self, is_old: impl Fn(&Row) -> bool) {
         for row in self.rows.values_mut() {
@@ -184,12 +197,7 @@ impl Onlooker {
 
     fn handle_vote(&mut self, now: Instant, rank: Rank, trailer: Option<Trailer>) -> Option<Event> {
         let epoch = trailer.map(|trailer| trailer.epoch);
-        if let Some(epoch) = epoch
-            && epoch.is_after(self.epoch)
-        {
-            self.epoch = epoch;
-            self.begin_round(|row| row.epoch.is_some_and(|own| epoch.is_after(own)));
-        }
+        self.handle_epoch(epoch);
         let row = self.row(now, rank.address);
         row.voted = now;
         row.left = false;
@@ -209,12 +217,7 @@ impl Onlooker {
         name: Option<&[u8]>,
         trailer: Option<Trailer>,
     ) -> Option<Event> {
-        if let Some(epoch) = trailer.map(|trailer| trailer.epoch)
-            && epoch.is_after(self.epoch)
-        {
-            self.epoch = epoch;
-            self.begin_round(|row| row.epoch.is_some_and(|own| epoch.is_after(own)));
-        }
+        self.handle_epoch(trailer.map(|trailer| trailer.epoch));
         for row in self.rows.values_mut() {
             if row.address != address && row.said_master.is_some_and(|at| now - at > YIELDED) {
                 (row.said_master, row.changed) = (None, now);

@@ -115,6 +115,23 @@ fn a_higher_epoch_begins_a_round_without_its_call() {
 }
 
 #[test]
+fn the_first_epoch_heard_is_no_new_round() {
+    let mut onlooker = Onlooker::new();
+    let answer = Text::Answer {
+        name: b"Peter",
+        address: ip(3),
+    };
+    assert!(hear(&mut onlooker, 0, 3, &plain(answer)).is_some());
+    let vote = in_epoch(Text::Vote(rank(3, 7)), 4);
+    assert!(hear(&mut onlooker, 5, 3, &vote).is_some());
+    let claim = in_epoch(Text::Claim(rank(3, 7)), 4);
+    assert_eq!(hear(&mut onlooker, 10, 3, &claim), None, "it was known");
+    let next = in_epoch(Text::Claim(rank(2, 9)), 5);
+    assert!(hear(&mut onlooker, 20, 2, &next).is_some());
+    assert_eq!(table(&onlooker), "2:9 master, 3:- slave");
+}
+
+#[test]
 fn claims_are_news_once() {
     let mut onlooker = Onlooker::new();
     let claim = in_epoch(Text::Claim(rank(3, 9)), 4);

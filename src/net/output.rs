@@ -2,11 +2,29 @@
 //! a bounded buffer until poll says that there is room.
 
 use super::sys::{self, PollFd};
+use crate::outcome::Failure;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
+
+/// Prints a line to standard output at once, for commands that have no loop to
+/// keep going.
+pub fn print(line: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let done = writeln!(out, "{line}").and_then(|()| out.flush());
+    done.map_err(|error| loss_of(&error))
+}
+
+/// Why nothing more can be printed. A reader that went, as that of `vote | head
+/// -n 1` does, has read enough and need not be told.
+fn loss_of(error: &io::Error) -> Failure {
+    Failure::cannot(match error.kind() {
+        ErrorKind::BrokenPipe => String::new(),
+        _ => format!("cannot write to standard output: {error}"),
+    })
+}
 
 /// A text stream on its way out.
 #[derive(Debug)]
@@ -14,6 +32,7 @@ pub struct Output {
     file: Option<File>,
     buffer: VecDeque<u8>,
     lines_dropped: u64,
+    loss: Option<Failure>,
 }
 
 impl Output {
@@ -33,6 +52,7 @@ impl Output {
             file: file.ok().map(own),
             buffer: VecDeque::new(),
             lines_dropped: 0,
+            loss: None,
         }
     }
 
@@ -69,7 +89,7 @@ impl Output {
             match has_room(file.as_raw_fd()) {
                 Room::Some => {}
                 Room::None => return true,
-                Room::Never => return self.close(),
+                Room::Never => return self.close(&ErrorKind::BrokenPipe.into()),
             }
             // After POLLOUT a pipe has room for PIPE_BUF bytes at least; a
             // longer write could block, since the file is not ours to make
@@ -80,7 +100,7 @@ impl Output {
                 Ok(written) => drop(self.buffer.drain(..written)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
-                Err(_) => return self.close(),
+                Err(error) => return self.close(&error),
             }
         }
         self.file.is_some()
@@ -101,7 +121,13 @@ impl Output {
         self.file.is_some() && !self.buffer.is_empty()
     }
 
-    fn close(&mut self) -> bool {
+    /// Why nothing more can be printed to standard output, once it is so.
+    pub fn loss(&mut self) -> Option<Failure> {
+        self.loss.take()
+    }
+
+    fn close(&mut self, error: &io::Error) -> bool {
+        self.loss = Some(loss_of(error));
         self.file = None;
         self.buffer = VecDeque::new();
         false
@@ -218,5 +244,20 @@ mod tests {
         output.line("more");
         assert!(!output.is_waiting());
         assert!(!output.flush());
+    }
+    #[test]
+    fn only_a_reader_that_went_is_passed_over_in_silence() {
+        let (reader, mut output) = pipe();
+        drop(reader);
+        output.line("to nobody");
+        output.flush();
+        assert_eq!(output.loss(), Some(Failure::cannot("")));
+
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut output = Output::new(Ok(full));
+        output.line("too much");
+        assert!(!output.flush());
+        let told = output.loss().unwrap().message;
+        assert!(told.contains("No space left"), "{told}");
     }
 }

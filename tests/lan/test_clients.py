@@ -297,7 +297,16 @@ def test_a_closed_standard_output_ends_it(loopback, stage, voices):
         stdout=write, stderr=subprocess.PIPE)
     os.close(write)
     assert process.wait(5) == 4
-    assert b"standard output" in process.stderr.read()
+    assert not process.stderr.read(), "who has read enough need not be told"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["match", "run", "-n", "2"]])
+def test_a_full_disk_is_told(arguments):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([lab.program(), *arguments], stdout=full, stderr=subprocess.PIPE,
+                              timeout=10, check=False)
+    assert done.returncode == 4
+    assert b"standard output: No space left" in done.stderr
 
 
 def test_ctrl_c_ends_a_question(loopback):

@@ -103,6 +103,8 @@ pub fn run(services: Vec<(Box<dyn Service>, Setup)>) -> Outcome {
     host.stdout.flush();
     host.stderr.flush();
     match ran {
+        // Whoever ended for want of an output says why.
+        Ok(()) if host.code == 4 => host.stdout.loss().map_or(Ok(4), Err),
         Ok(()) => Ok(host.code),
         Err(error) => Err(Failure::cannot(format!("poll: {error}"))),
     }
