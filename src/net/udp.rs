@@ -3,7 +3,7 @@
 use core::net::SocketAddrV4;
 use nix::errno::Errno;
 use nix::sys::socket::{self, ControlMessageOwned, MsgFlags, SockaddrIn, sockopt};
-use nix::sys::time::TimeSpec;
+use nix::sys::time::TimeVal;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
@@ -95,19 +95,20 @@ impl Udp {
     }
 
     /// Has the kernel stamp each datagram with the time of its arrival, for
-    /// [`Udp::receive_stamped`]; whether it does.
+    /// [`Udp::receive_stamped`]; whether it does. In microseconds: nanoseconds
+    /// are younger than the vendors' kernels, and qemu-arm does not know them.
     pub fn want_stamps(&self) -> bool {
-        socket::setsockopt(&self.socket, sockopt::ReceiveTimestampns, &true).is_ok()
+        socket::setsockopt(&self.socket, sockopt::ReceiveTimestamp, &true).is_ok()
     }
 
     /// As [`Udp::receive`], with the time of its arrival by the wall clock.
     pub fn receive_stamped(
         &self,
         buffer: &mut [u8],
-    ) -> Option<(usize, SocketAddrV4, Option<TimeSpec>)> {
+    ) -> Option<(usize, SocketAddrV4, Option<TimeVal>)> {
         let mut stamp = None;
         let (len, from) = self.receive_with(buffer, &mut |part| {
-            if let ControlMessageOwned::ScmTimestampns(time) = part {
+            if let ControlMessageOwned::ScmTimestamp(time) = part {
                 stamp = Some(time);
             }
         })?;

@@ -18,6 +18,9 @@ import sys
 import lab
 import messages
 
+# Later than this, in seconds, nobody votes or answers any more.
+LATE = 1.0
+
 CALLS = [messages.VOTE, b"VOTE\n", b"VOTE"]
 
 JUNK = [
@@ -73,15 +76,21 @@ def hold(client, observer, broadcast, port, boards, call, quiet=0.2):
     observer.drain()
     client.drain()
     client.send(call, broadcast, port)
-    # All that come until none has come for a while.
-    heard = []
-    while len(heard) <= 100 * boards and (one := observer.receive(quiet)):
+    # All that come until none has come for a while; one that is still missing
+    # is waited for longer, since a board may be emulated and its machine busy.
+    heard, voters = [], set()
+    while len(heard) <= 100 * boards and (
+            one := observer.receive(quiet if len(voters) >= boards else LATE)):
         heard.append(one)
+        if one[0][:1] == b"#" and one[1][1] == port:
+            voters.add(one[1])
     votes = [(*messages.vote(data), len(data), source[0])
              for data, source in heard if messages.vote(data)]
     client.send(messages.WHOIS, broadcast, port)
+    told = [one] if (one := client.receive(LATE)) else []
+    told += client.gather(quiet)
     answers = [(*messages.answer(data), len(data), source[0])
-               for data, source in client.gather(quiet) if messages.answer(data)]
+               for data, source in told if messages.answer(data)]
     return Election(call, votes, answers)
 
 

@@ -8,6 +8,7 @@ nothing of the program's own code: what is tested is not what tests.
 
 import contextlib
 import ctypes
+import json
 import os
 import random
 import signal
@@ -187,6 +188,25 @@ class Board(Process):
             return (address, self.port) in self.udp_sockets()
 
         wait_for(bound, seconds, f"a board on {address}:{self.port}")
+
+    def wait_control(self, path, seconds=5.0):
+        """Waits until it, and no other, answers at its control socket, which
+        comes after the address; gives the board."""
+
+        def answers():
+            assert self.is_running(), f"the board ended: {self.stderr}"
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(seconds)
+                try:
+                    client.connect(str(path))
+                    client.sendall(b"status json\n")
+                    told = b"".join(iter(lambda: client.recv(4096), b""))
+                except OSError:
+                    return False
+            return bool(told) and json.loads(told)["name"] == self.name
+
+        wait_for(answers, seconds, f"the control socket {path}")
+        return self
 
 
 class Place:

@@ -334,6 +334,8 @@ def controlled(loopback, tmp_path, numbers, *options):
     for address, path in paths.items():
         number = int(address.rsplit(".", 1)[1])
         boards[address] = loopback.board(number, "--control", path, *options)
+    for address, path in paths.items():
+        boards[address].wait_control(path)
     return boards, paths
 
 

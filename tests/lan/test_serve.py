@@ -217,7 +217,7 @@ def status(place, path):
 
 
 def test_status_tells_what_the_board_knows(loopback, socket_path):
-    loopback.board(2, "--control", socket_path)
+    loopback.board(2, "--control", socket_path).wait_control(socket_path)
     mode = os.stat(socket_path).st_mode
     assert stat.S_IMODE(mode) == 0o660
     fresh = status(loopback, socket_path)
@@ -243,7 +243,7 @@ def test_no_board_is_exit_code_4(loopback, socket_path):
 
 
 def test_resign_hands_over_once(loopback, socket_path):
-    loopback.board(2, "--control", socket_path)
+    loopback.board(2, "--control", socket_path).wait_control(socket_path)
     told = loopback.run("resign", "--control", socket_path)
     assert (told.code, told.stderr) == (1, "boardroom: this board is not the master\n")
     loopback.run("vote", loopback.port, "--interface", "lo")
@@ -252,7 +252,7 @@ def test_resign_hands_over_once(loopback, socket_path):
 
 
 def test_clients_that_vanish_or_talk_nonsense_disturb_nobody(loopback, socket_path):
-    board = loopback.board(2, "--control", socket_path)
+    board = loopback.board(2, "--control", socket_path).wait_control(socket_path)
     for text in (b"", b"status\n", b"\0" * 500, b"watch\n", b"resign", b"\n" * 60):
         rude = socket.socket(socket.AF_UNIX)
         rude.connect(str(socket_path))
@@ -269,7 +269,7 @@ def test_clients_that_vanish_or_talk_nonsense_disturb_nobody(loopback, socket_pa
 
 
 def test_watch_tells_what_becomes_of_the_board(loopback, socket_path):
-    loopback.board(2, "--control", socket_path)
+    loopback.board(2, "--control", socket_path).wait_control(socket_path)
     watcher = socket.socket(socket.AF_UNIX)
     watcher.connect(str(socket_path))
     watcher.sendall(b"watch\n")
@@ -281,13 +281,13 @@ def test_watch_tells_what_becomes_of_the_board(loopback, socket_path):
 
 
 def test_a_live_socket_is_left_alone_and_a_dead_one_replaced(loopback, socket_path):
-    first = loopback.board(2, "--control", socket_path)
+    first = loopback.board(2, "--control", socket_path).wait_control(socket_path)
     second = loopback.board(3, "--control", socket_path)
     wait_for(lambda: "another board answers there" in second.stderr, 5, "the line")
     assert status(loopback, socket_path)["name"] == "B2"
     first.kill()
     assert socket_path.exists()
-    loopback.board(4, "--control", socket_path)
+    loopback.board(4, "--control", socket_path).wait_control(socket_path)
     assert status(loopback, socket_path)["name"] == "B4"
     nowhere = loopback.board(5, "--control", "/br-no-such/x.sock")
     wait_for(lambda: "no control socket" in nowhere.stderr, 5, "the line")
