@@ -269,6 +269,12 @@ def changes_under_loss(kind, percent, seconds):
 
 
 def lose(host, percent):
-    rules = (f"table ip loss {{ chain in {{ type filter hook input priority 0; "
-             f"numgen random mod 100 < {percent} drop; }} }}")
-    subprocess.run(["ip", "netns", "exec", host.namespace, "nft", rules], check=True)
+    rules = f"""table ip loss {{
+        chain in {{
+            type filter hook input priority 0
+            numgen random mod 100 < {percent} drop
+        }}
+    }}
+    """
+    subprocess.run(["ip", "netns", "exec", host.namespace, "nft", "-f", "-"], input=rules,
+                   text=True, check=True)
