@@ -33,7 +33,7 @@ def per_second(pid, seconds):
                               stderr=subprocess.PIPE, text=True)
     time.sleep(seconds)
     tracer.terminate()
-    total = re.search(r"(\d+)\s+(?:\d+\s+)?total", tracer.communicate(timeout=10)[1])
+    total = re.search(r"^100\.00\s+\S+\s+\d+\s+(\d+)\s.*total$", tracer.communicate(timeout=10)[1], re.M)
     return woken, int(total[1]) / seconds if total else 0.0
 
 

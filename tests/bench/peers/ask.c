@@ -73,7 +73,10 @@ static int round_trips(int s, int argc, char **argv)
 		to[i] = server(argv[3 + i]);
 		took[i] = malloc(count * sizeof(double));
 		for (int n = 0; n < BLOCK; n++)
-			ask(s, &to[i]);
+			if (ask(s, &to[i]) >= 1e6) {
+				fprintf(stderr, "server %d does not answer\n", i);
+				return 1;
+			}
 	}
 	for (int n = 0; n + BLOCK <= count; n += BLOCK)
 		for (int i = 0; i < servers; i++)
