@@ -46,10 +46,13 @@ impl Options {
             let path = path.display();
             Failure::cannot(match error.kind() {
                 ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+                    let board = match self.control {
+                        Some(_) => "no board".into(),
+                        None => format!("no board runs here on port {}: nothing", self.port),
+                    };
                     format!(
-                        "no board runs here on port {}: nothing answers at {path}; \
-                         `boardroom serve` is one, and --control names another socket",
-                        self.port
+                        "{board} answers at {path}; start one with `boardroom serve`, or give \
+                         --control as it did"
                     )
                 }
                 ErrorKind::PermissionDenied => {

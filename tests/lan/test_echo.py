@@ -214,11 +214,17 @@ def test_client_reads_other_servers(loopback):
         other.close()
 
 
-def test_client_prompts_a_person(loopback, server):
+@pytest.mark.parametrize("typed, answer", [
+    (b"hello\n", b"Text: Alphanumeric.\nText: "),
+    # Nobody is there: the complaint stands above the next prompt.
+    (None, b"starts a server\nText: "),
+])
+def test_client_prompts_a_person(loopback, server, typed, answer):
     ours, theirs = pty.openpty()
+    port = server.port if typed else lab.free_port()
     client = subprocess.Popen(
-        [lab.program(), "echo", "client", "--port", str(server.port)], stdin=theirs,
-        stdout=subprocess.PIPE, preexec_fn=loopback.enter_child)
+        [lab.program(), "echo", "client", "--port", str(port)], stdin=theirs,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=loopback.enter_child)
     seen = b""
 
     def wait(text):
@@ -230,10 +236,10 @@ def test_client_prompts_a_person(loopback, server):
 
     try:
         wait(b"Text: ")
-        os.write(ours, b"hello\n")
-        wait(b"Text: Alphanumeric.\nText: ")
+        os.write(ours, typed or b"hello\n")
+        wait(answer)
         os.write(ours, b"\x04")
-        assert client.wait(5) == 0
+        assert (client.wait(5) == 0) == bool(typed)
     finally:
         client.kill()
         client.wait()

@@ -238,7 +238,7 @@ def test_no_board_is_exit_code_4(loopback, socket_path):
     for command in ("status", "resign"):
         told = loopback.run(command, "--control", socket_path)
         assert told.code == 4
-        assert "no board runs here" in told.stderr
+        assert f"no board answers at {socket_path}" in told.stderr
         assert len(told.stderr.splitlines()) == 1
 
 

@@ -41,7 +41,11 @@ impl Host {
             Action::Append(_) | Action::Rewrite(_) => {}
             Action::Print(line) => self.print(index, &line),
             Action::Complain(line) => self.stderr.line(&line),
-            Action::Prompt(text) => self.stdout.prompt(text),
+            Action::Prompt(text) => {
+                // On a terminal a complaint stands above the next prompt.
+                self.stderr.flush();
+                self.stdout.prompt(text);
+            }
             Action::Exit(code) => self.finish(reactor, index, code),
         }
     }
