@@ -3,9 +3,9 @@
 
 use super::rank::{Epoch, Rank};
 use super::wire::{self, Text, Trailer, flag};
+use crate::table::Table;
 use crate::time::{Duration, Instant};
 use core::net::{Ipv4Addr, SocketAddrV4};
-use std::collections::BTreeMap;
 
 /// Boards that are kept; when the table is full, the one that was silent for
 /// longest goes.
@@ -96,7 +96,7 @@ pub enum Event {
 /// The table of all boards heard.
 #[derive(Default)]
 pub struct Onlooker {
-    rows: BTreeMap<Ipv4Addr, Row>,
+    rows: Table<Ipv4Addr, Row>,
     epoch: Epoch,
     called: Option<Instant>,
 }
@@ -245,16 +245,13 @@ impl Onlooker {
 
     /// The row of a board, just heard; made if there is none.
     fn row(&mut self, now: Instant, address: Ipv4Addr) -> &mut Row {
-        if self.rows.len() >= BOARDS_MAX && !self.rows.contains_key(&address) {
+        if self.rows.len() >= BOARDS_MAX && !self.rows.has(address) {
             let oldest = self.rows.values().min_by_key(|row| row.heard);
             if let Some(address) = oldest.map(|row| row.address) {
-                self.rows.remove(&address);
+                self.rows.remove(address);
             }
         }
-        let row = self
-            .rows
-            .entry(address)
-            .or_insert_with(|| Row::new(now, address));
+        let row = self.rows.entry(address, || Row::new(now, address));
         row.heard = now;
         row
     }

@@ -17,7 +17,6 @@ pub mod holder;
 pub mod link;
 pub mod search;
 pub mod server;
-pub mod table;
 pub mod tracker;
 pub mod wire;
 

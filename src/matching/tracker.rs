@@ -10,9 +10,9 @@ use super::ANSWER_TIME;
 use super::counters::{Counters, bump};
 use super::holder::{Holder, Meaning, Numbers};
 use super::search::{Search, Searches};
-use super::table::Table;
 use super::wire::{self, FRAME_MAX, Message, Number, Splitter};
 use crate::service::{Action, Event, Peer, Service, Turn};
+use crate::table::Table;
 use crate::text::visible;
 use crate::time::{Duration, Instant};
 use std::collections::VecDeque;
@@ -36,11 +36,11 @@ pub const WRONG_MAX: u8 = 100;
 #[derive(Debug, Default)]
 pub struct Tracker {
     options: Options,
-    streams: Table<Stream>,
+    streams: Table<Peer, Stream>,
     /// When each must have greeted.
-    ungreeted: Table<Instant>,
-    servers: Table<Holder>,
-    clients: Table<Seeker>,
+    ungreeted: Table<Peer, Instant>,
+    servers: Table<Peer, Holder>,
+    clients: Table<Peer, Seeker>,
     searches: Searches,
     /// How many servers have ever come.
     arrivals: u32,

@@ -2,8 +2,8 @@
 //! never more than one line a second for one reason.
 
 use super::output::Output;
+use crate::table::Table;
 use crate::time::{Duration, Instant};
-use std::collections::BTreeMap;
 use std::os::unix::net::UnixDatagram;
 
 /// Where the log goes.
@@ -32,7 +32,7 @@ pub enum Level {
 pub struct Log {
     sink: Sink,
     verbose: bool,
-    reasons: BTreeMap<&'static str, Reason>,
+    reasons: Table<&'static str, Reason>,
 }
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Log {
                 Target::Syslog => Sink::Syslog(connect()),
             },
             verbose,
-            reasons: BTreeMap::new(),
+            reasons: Table::new(),
         }
     }
 
@@ -73,7 +73,7 @@ impl Log {
         if level == Level::Detail && !self.verbose {
             return;
         }
-        let entry = self.reasons.entry(reason).or_insert(Reason {
+        let entry = self.reasons.entry(reason, || Reason {
             again: Instant::ZERO,
             held: None,
             skipped: 0,

@@ -1,9 +1,9 @@
 //! Who is where: the clients of this server, and those of the others.
 
 use super::wire::{Id, Speaks};
+use crate::table::Table;
 use crate::time::{Duration, Instant};
 use core::net::{Ipv4Addr, SocketAddrV4};
-use std::collections::BTreeMap;
 
 /// Clients of this server. When it is full, a newcomer replaces the one that
 /// has been silent longest, if that is [`IDLE`] at least, or is refused. Where
@@ -61,15 +61,15 @@ pub enum Arrival {
 /// All clients known.
 #[derive(Debug, Default)]
 pub struct Clients {
-    here: BTreeMap<Id, Here>,
-    elsewhere: BTreeMap<Id, Elsewhere>,
+    here: Table<Id, Here>,
+    elsewhere: Table<Id, Elsewhere>,
 }
 
 impl Clients {
     /// Makes `id` a client of this server. The second is the client that had
     /// to make room for it.
     pub fn arrive(&mut self, id: Id, client: Here) -> (Arrival, Option<Id>) {
-        if let Some(known) = self.here.get_mut(&id) {
+        if let Some(known) = self.here.get_mut(id) {
             *known = client;
             return (Arrival::Known, None);
         }
@@ -82,17 +82,15 @@ impl Clients {
                 .filter(|(_, here)| crowd.is_none_or(|crowd| crowd == *here.address.ip()))
                 .min_by_key(|(_, here)| here.heard);
             match idle {
-                Some((&idle, here))
-                    if crowd.is_some() || client.heard.since(here.heard) >= IDLE =>
-                {
-                    self.here.remove(&idle);
+                Some((idle, here)) if crowd.is_some() || client.heard.since(here.heard) >= IDLE => {
+                    self.here.remove(idle);
                     replaced = Some(idle);
                 }
                 _ => return (Arrival::Full, None),
             }
         }
         self.here.insert(id, client);
-        match self.elsewhere.remove(&id) {
+        match self.elsewhere.remove(id) {
             Some(_) => (Arrival::Moved, replaced),
             None => (Arrival::New, replaced),
         }
@@ -118,38 +116,38 @@ impl Clients {
 
     /// The client `id` of this server.
     pub fn here(&self, id: Id) -> Option<&Here> {
-        self.here.get(&id)
+        self.here.get(id)
     }
 
     /// The client `id` of this server, to note something about it.
     pub fn here_mut(&mut self, id: Id) -> Option<&mut Here> {
-        self.here.get_mut(&id)
+        self.here.get_mut(id)
     }
 
     /// The client `id` of another server.
     pub fn elsewhere(&self, id: Id) -> Option<&Elsewhere> {
-        self.elsewhere.get(&id)
+        self.elsewhere.get(id)
     }
 
     /// The client is one of `server` now; whether there was room to know it.
     pub fn learn(&mut self, id: Id, server: usize, now: Instant) -> bool {
-        if self.elsewhere.len() >= ELSEWHERE_MAX && !self.elsewhere.contains_key(&id) {
+        if self.elsewhere.len() >= ELSEWHERE_MAX && !self.elsewhere.has(id) {
             return false;
         }
-        self.here.remove(&id);
+        self.here.remove(id);
         self.elsewhere.insert(id, Elsewhere { server, told: now });
         true
     }
 
     /// Forgets `id`, wherever it was; whether it was known.
     pub fn forget(&mut self, id: Id) -> bool {
-        let here = self.here.remove(&id).is_some();
-        self.elsewhere.remove(&id).is_some() || here
+        let here = self.here.remove(id).is_some();
+        self.elsewhere.remove(id).is_some() || here
     }
 
     /// Forgets the other servers' clients for which `gone` says so.
     pub fn expire(&mut self, gone: impl Fn(&Elsewhere) -> bool) {
-        self.elsewhere.retain(|_, client| !gone(client));
+        self.elsewhere.retain(|client| !gone(client));
     }
 
     /// A datagram to `address` was refused: nothing is pushed there until its
@@ -172,12 +170,12 @@ impl Clients {
 
     /// This server's clients.
     pub fn all_here(&self) -> impl Iterator<Item = Id> + '_ {
-        self.here.keys().copied()
+        self.here.keys()
     }
 
     /// The other servers' clients.
     pub fn all_elsewhere(&self) -> impl Iterator<Item = (Id, &Elsewhere)> {
-        self.elsewhere.iter().map(|(&id, client)| (id, client))
+        self.elsewhere.iter()
     }
 
     /// How many clients are here, and how many elsewhere.

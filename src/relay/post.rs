@@ -1,9 +1,10 @@
 //! The mailboxes: what is kept for whom, in order, and when to try again.
 
 use super::wire::Id;
+use crate::table::{Table, insert_sorted, remove_sorted};
 use crate::time::{Duration, Instant};
 use core::net::{Ipv4Addr, SocketAddrV4};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 /// What a message is counted beyond its text, in bytes.
 pub const OVERHEAD: usize = 96;
@@ -94,8 +95,8 @@ pub enum Full {
 /// All mailboxes. An empty one is none.
 #[derive(Debug)]
 pub struct Post {
-    boxes: BTreeMap<Id, Mailbox>,
-    due: BTreeSet<(Instant, Id)>,
+    boxes: Table<Id, Mailbox>,
+    due: Vec<(Instant, Id)>,
     bytes: usize,
     mails: usize,
     limits: Limits,
@@ -105,8 +106,8 @@ impl Post {
     /// No mail yet.
     pub fn new(limits: Limits) -> Self {
         Self {
-            boxes: BTreeMap::new(),
-            due: BTreeSet::new(),
+            boxes: Table::new(),
+            due: Vec::new(),
             bytes: 0,
             mails: 0,
             limits,
@@ -115,7 +116,7 @@ impl Post {
 
     /// Whether a message of `length` bytes for `id` would be kept.
     pub fn room(&self, id: Id, length: usize) -> Result<(), Full> {
-        let waiting = self.boxes.get(&id).map_or(0, |mailbox| mailbox.mails.len());
+        let waiting = self.boxes.get(id).map_or(0, |mailbox| mailbox.mails.len());
         if waiting >= self.limits.mailbox {
             Err(Full::Mailbox)
         } else if self.bytes + OVERHEAD + length > self.limits.bytes {
@@ -130,18 +131,18 @@ impl Post {
     pub fn keep(&mut self, id: Id, mail: Mail) {
         self.bytes += mail.cost();
         self.mails += 1;
-        self.boxes.entry(id).or_default().mails.push_back(mail);
+        self.boxes.entry(id, Mailbox::default).mails.push_back(mail);
     }
 
     /// Where in `id`'s mailbox a message is.
     pub fn find(&self, id: Id, sort: Sort, source: Id, number: u32) -> Option<usize> {
-        let mails = &self.boxes.get(&id)?.mails;
+        let mails = &self.boxes.get(id)?.mails;
         mails.iter().position(|mail| mail.is(sort, source, number))
     }
 
     /// Takes the message at `place` out of `id`'s mailbox.
     pub fn take(&mut self, id: Id, place: usize) -> Option<Mail> {
-        let mailbox = self.boxes.get_mut(&id)?;
+        let mailbox = self.boxes.get_mut(id)?;
         let mail = mailbox.mails.remove(place)?;
         self.bytes -= mail.cost();
         self.mails -= 1;
@@ -150,24 +151,24 @@ impl Post {
         }
         if mailbox.mails.is_empty() {
             self.wake(id, None);
-            self.boxes.remove(&id);
+            self.boxes.remove(id);
         }
         Some(mail)
     }
 
     /// `id`'s mailbox, if it has mail.
     pub fn of(&self, id: Id) -> Option<&Mailbox> {
-        self.boxes.get(&id)
+        self.boxes.get(id)
     }
 
     /// `id`'s mailbox, to note what was sent from it.
     pub fn of_mut(&mut self, id: Id) -> Option<&mut Mailbox> {
-        self.boxes.get_mut(&id)
+        self.boxes.get_mut(id)
     }
 
     /// `id`'s way has changed: nothing is on it, and repetition begins anew.
     pub fn begin_anew(&mut self, id: Id) {
-        if let Some(mailbox) = self.boxes.get_mut(&id) {
+        if let Some(mailbox) = self.boxes.get_mut(id) {
             mailbox.tries = 0;
             for mail in &mut mailbox.mails {
                 mail.sent = None;
@@ -178,15 +179,15 @@ impl Post {
 
     /// Looks at `id`'s mailbox again at `at`, or not before something happens.
     pub fn wake(&mut self, id: Id, at: Option<Instant>) {
-        let Some(mailbox) = self.boxes.get_mut(&id) else {
+        let Some(mailbox) = self.boxes.get_mut(id) else {
             return;
         };
         if let Some(due) = mailbox.due {
-            self.due.remove(&(due, id));
+            remove_sorted(&mut self.due, &(due, id));
         }
         mailbox.due = at;
         if let Some(at) = at {
-            self.due.insert((at, id));
+            insert_sorted(&mut self.due, (at, id));
         }
     }
 
@@ -207,12 +208,12 @@ impl Post {
 
     /// The addressees that have mail.
     pub fn addressees(&self) -> Vec<Id> {
-        self.boxes.keys().copied().collect()
+        self.boxes.keys().collect()
     }
 
     /// All mailboxes in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = (Id, &Mailbox)> {
-        self.boxes.iter().map(|(&id, mailbox)| (id, mailbox))
+        self.boxes.iter()
     }
 
     /// Messages, mailboxes and bytes held, and the bytes that may be.

@@ -3,7 +3,7 @@
 
 use super::wire::{IDENTITY_MAX, IDENTITY_MIN, Id};
 use crate::rng::Entropy;
-use std::collections::BTreeMap;
+use crate::table::Table;
 
 /// Runs of numbers kept per set; the one that grew least lately is forgotten.
 const RUNS_MAX: usize = 64;
@@ -122,7 +122,7 @@ impl Source {
 /// All sources, bounded.
 #[derive(Debug, Default)]
 pub struct Sources {
-    known: BTreeMap<Id, Source>,
+    known: Table<Id, Source>,
     uses: u64,
 }
 
@@ -130,20 +130,20 @@ impl Sources {
     /// What is remembered of `id`; a stranger is made room for.
     pub fn of(&mut self, id: Id) -> &mut Source {
         self.uses += 1;
-        if self.known.len() >= SOURCES_MAX && !self.known.contains_key(&id) {
+        if self.known.len() >= SOURCES_MAX && !self.known.has(id) {
             let idle = self.known.iter().min_by_key(|(_, source)| source.used);
-            if let Some(idle) = idle.map(|(&id, _)| id) {
-                self.known.remove(&idle);
+            if let Some(idle) = idle.map(|(id, _)| id) {
+                self.known.remove(idle);
             }
         }
-        let source = self.known.entry(id).or_default();
+        let source = self.known.entry(id, Source::default);
         source.used = self.uses;
         source
     }
 
     /// All sources in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = (Id, &Source)> {
-        self.known.iter().map(|(&id, source)| (id, source))
+        self.known.iter()
     }
 }
 

@@ -101,7 +101,7 @@ impl Host {
             self.disown(reactor, key);
         }
         let peers = self.links.iter().filter(|(_, link)| link.service == index);
-        let peers: Vec<_> = peers.map(|(&peer, _)| peer).collect();
+        let peers: Vec<_> = peers.map(|(peer, _)| peer).collect();
         for peer in peers {
             self.close(reactor, peer);
         }

@@ -81,7 +81,7 @@ impl Host {
     }
 
     pub(super) fn write(&mut self, reactor: &mut Reactor, peer: Peer, bytes: &[u8]) {
-        let Some(link) = self.links.get_mut(&peer) else {
+        let Some(link) = self.links.get_mut(peer) else {
             return;
         };
         match link.connection.write(bytes) {
@@ -98,7 +98,7 @@ impl Host {
     }
 
     pub(super) fn close(&mut self, reactor: &mut Reactor, peer: Peer) {
-        let Some(link) = self.links.get_mut(&peer) else {
+        let Some(link) = self.links.get_mut(peer) else {
             return;
         };
         if link.connection.is_closed() {
@@ -113,7 +113,7 @@ impl Host {
     }
 
     pub(super) fn handle_link(&mut self, reactor: &mut Reactor, peer: Peer, ready: Ready) {
-        let Some(link) = self.links.get_mut(&peer) else {
+        let Some(link) = self.links.get_mut(peer) else {
             return;
         };
         if link.connection.is_connecting() {
@@ -129,7 +129,7 @@ impl Host {
     }
 
     fn read(&mut self, reactor: &mut Reactor, peer: Peer) {
-        let Some(link) = self.links.get_mut(&peer) else {
+        let Some(link) = self.links.get_mut(peer) else {
             return;
         };
         let index = link.service;
@@ -154,7 +154,7 @@ impl Host {
     /// The peer sends no more: told once. A second end is a hang-up: it reads
     /// no more either.
     fn handle_end(&mut self, reactor: &mut Reactor, peer: Peer) {
-        let Some(link) = self.links.get_mut(&peer) else {
+        let Some(link) = self.links.get_mut(peer) else {
             return;
         };
         if core::mem::replace(&mut link.has_ended, true) {
@@ -167,7 +167,7 @@ impl Host {
 
     /// The peer of a connection that was closed here has ended too.
     fn end_closed(&mut self, reactor: &mut Reactor, peer: Peer) {
-        match self.links.get_mut(&peer) {
+        match self.links.get_mut(peer) {
             Some(link) if link.connection.is_waiting() => {
                 reactor.set_interest(link.key, Interest::WRITE);
             }
@@ -176,7 +176,7 @@ impl Host {
     }
 
     fn finish_connect(&mut self, reactor: &mut Reactor, peer: Peer) {
-        let Some(link) = self.links.get_mut(&peer) else {
+        let Some(link) = self.links.get_mut(peer) else {
             return;
         };
         let (index, address) = (link.service, link.address);
@@ -195,7 +195,7 @@ impl Host {
 
     /// The connection broke: the service is told, unless it had closed it.
     fn lose(&mut self, reactor: &mut Reactor, peer: Peer) {
-        if let Some(link) = self.links.get(&peer)
+        if let Some(link) = self.links.get(peer)
             && !link.connection.is_closed()
         {
             let closed = Pending::Closed { peer };
@@ -205,7 +205,7 @@ impl Host {
     }
 
     fn drop_link(&mut self, reactor: &mut Reactor, peer: Peer) {
-        if let Some(link) = self.links.remove(&peer) {
+        if let Some(link) = self.links.remove(peer) {
             self.disown(reactor, link.key);
             if self.listeners_paused.is_some() {
                 self.resume_listeners(reactor);
@@ -243,7 +243,7 @@ impl Host {
             && until <= reactor.now()
         {
             self.lingering.pop_front();
-            match self.links.get_mut(&peer) {
+            match self.links.get_mut(peer) {
                 Some(link) if link.connection.unsent_len() < link.left => {
                     link.left = link.connection.unsent_len();
                     self.lingering.push_back((reactor.now() + LINGER, peer));

@@ -27,6 +27,7 @@ use super::tcp::Listener;
 use super::udp::Udp;
 use crate::outcome::{Failure, Outcome};
 use crate::service::{Action, Event, Peer, Service, Turn};
+use crate::table::Table;
 use crate::time::{Duration, Instant};
 use core::net::{Ipv4Addr, SocketAddrV4};
 use finder::Finder;
@@ -34,7 +35,7 @@ use input::Input;
 use journal::Journal;
 use links::Link;
 use nix::sys::signal::Signal;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 
 /// The port that elections are held on unless told otherwise.
@@ -150,7 +151,7 @@ struct Host {
     services: Vec<Hosted>,
     /// By key.
     owners: Vec<Owner>,
-    links: BTreeMap<Peer, Link>,
+    links: Table<Peer, Link>,
     last_peer: u32,
     links_max: usize,
     /// Connections closed here that wait for the peer's end, and until when.

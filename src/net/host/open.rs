@@ -9,10 +9,11 @@ use crate::net::tcp::Listener;
 use crate::net::udp::{Shared, Udp};
 use crate::outcome::Failure;
 use crate::service::Service;
+use crate::table::Table;
 use core::net::SocketAddrV4;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 
 impl Host {
@@ -26,7 +27,7 @@ impl Host {
         let mut host = Self {
             services: Vec::new(),
             owners: Vec::new(),
-            links: BTreeMap::new(),
+            links: Table::new(),
             last_peer: 0,
             links_max: connections_max(),
             lingering: VecDeque::new(),
