@@ -1,5 +1,7 @@
 //! How a command ends: an exit code, or a failure with one line for people.
 
+use crate::text::quoted;
+
 /// How a command ended.
 pub type Outcome = Result<u8, Failure>;
 
@@ -20,6 +22,12 @@ impl Failure {
             code: 2,
             message: message.into(),
         }
+    }
+
+    /// The value of an option, or what stands in its place, is wrong: exit code
+    /// 2. `advice` says what would be right.
+    pub fn value(option: &str, text: &str, advice: &str) -> Self {
+        Self::usage(format!("{option} {}: {advice}", quoted(text)))
     }
 
     /// The machine does not allow it: exit code 4.

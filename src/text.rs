@@ -32,6 +32,11 @@ pub fn visible(bytes: &[u8]) -> String {
     text
 }
 
+/// The same between quotes, for a message about what somebody wrote.
+pub fn quoted(text: &str) -> String {
+    format!("\"{}\"", visible(text.as_bytes()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +51,6 @@ mod tests {
         assert_eq!(visible(b"caf\xe9 \xc3"), "caf\\xe9 \\xc3");
         assert_eq!(visible("\u{9b}31m\u{202e}".as_bytes()), "\\x9b31m\\u{202e}");
         assert_eq!(visible(b""), "");
+        assert_eq!(quoted("a\n"), "\"a\\n\"");
     }
 }

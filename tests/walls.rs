@@ -131,6 +131,27 @@ fn the_net_knows_no_command() {
     }
 }
 
+/// The firmware is built without the formatting of `{:?}`, which would print
+/// nothing there: what is shipped uses `text::quoted` and `Display`.
+#[test]
+fn nothing_shipped_is_formatted_for_debugging() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    rust_files(&source, &mut files);
+    let mut found = Vec::new();
+    for file in files {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        if name.ends_with("_tests.rs") || ["lab.rs", "script.rs"].contains(&&*name) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let shipped = text.split("#[cfg(test)]").next().unwrap();
+        let lines = code(shipped).filter(|(_, line)| line.contains("?}"));
+        found.extend(lines.map(|(number, _)| format!("{}:{number}", file.display())));
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
 /// `unsafe` lives in one file, where each use has a SAFETY line.
 #[test]
 fn unsafe_lives_in_one_file() {

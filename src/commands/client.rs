@@ -9,6 +9,7 @@ use crate::net::interfaces::{self, Interface};
 use crate::net::output;
 use crate::net::reactor::{Handler, Interest, Key, Reactor, Ready};
 use crate::net::udp::{Shared, Udp};
+use crate::text::quoted;
 use crate::time::{Duration, Instant};
 use core::net::{Ipv4Addr, SocketAddrV4};
 use lexopt::{Arg, Parser};
@@ -90,10 +91,12 @@ pub fn networks(interface: Option<&str>) -> Result<Vec<Interface>, Failure> {
              machine)",
         )),
         Some(name) if interfaces::exists(name) => Err(Failure::cannot(format!(
-            "interface {name:?} is down or has no IPv4 address that can broadcast"
+            "interface {} is down or has no IPv4 address that can broadcast",
+            quoted(name)
         ))),
         Some(name) => Err(Failure::cannot(format!(
-            "no interface {name:?} here; `ip addr` lists them"
+            "no interface {} here; `ip addr` lists them",
+            quoted(name)
         ))),
     }
 }

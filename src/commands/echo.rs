@@ -88,9 +88,7 @@ fn read_mode(text: &str) -> Result<Mode, Failure> {
     match text {
         "judge" => Ok(Mode::Judge),
         "display" => Ok(Mode::Display),
-        _ => Err(Failure::usage(format!(
-            "--mode {text:?}: give judge or display"
-        ))),
+        _ => Err(Failure::value("--mode", text, "give judge or display")),
     }
 }
 

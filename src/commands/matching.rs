@@ -174,11 +174,11 @@ impl PeerOptions {
         })?;
         match name.to_str() {
             Some(name) if wire::is_name(name) => Ok(name.into()),
-            _ => Err(Failure::usage(format!(
-                "no name {:?}: give 1 to {} bytes without blanks",
-                name.to_string_lossy(),
-                wire::NAME_MAX
-            ))),
+            _ => Err(Failure::value(
+                "no name",
+                &name.to_string_lossy(),
+                &format!("give 1 to {} bytes without blanks", wire::NAME_MAX),
+            )),
         }
     }
 

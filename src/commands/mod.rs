@@ -26,6 +26,7 @@ pub mod whois;
 use crate::net::output;
 pub use crate::outcome::{Failure, Outcome};
 
+use crate::text::quoted;
 use lexopt::{Arg, Parser};
 use std::io::Write;
 use std::process::ExitCode;
@@ -63,7 +64,27 @@ pub const COMMANDS: &[Command] = &[
 
 impl From<lexopt::Error> for Failure {
     fn from(error: lexopt::Error) -> Self {
-        Self::usage(format!("{error}; --help tells the options"))
+        use lexopt::Error::{
+            Custom, MissingValue, NonUnicodeValue, ParsingFailed, UnexpectedArgument,
+            UnexpectedOption, UnexpectedValue,
+        };
+        let what = match error {
+            MissingValue { option } => match option {
+                Some(option) => format!("missing argument for option '{option}'"),
+                None => "missing argument".into(),
+            },
+            UnexpectedOption(option) => format!("invalid option '{option}'"),
+            UnexpectedValue { option, value } => {
+                let value = quoted(&value.to_string_lossy());
+                format!("unexpected argument for option '{option}': {value}")
+            }
+            UnexpectedArgument(value) | NonUnicodeValue(value) => {
+                format!("unexpected argument {}", quoted(&value.to_string_lossy()))
+            }
+            ParsingFailed { value, .. } => format!("unexpected argument {}", quoted(&value)),
+            Custom(error) => error.to_string(),
+        };
+        Self::usage(format!("{what}; --help tells the options"))
     }
 }
 
@@ -104,7 +125,8 @@ fn run(parser: &mut Parser) -> Outcome {
             match COMMANDS.iter().find(|command| command.name == word) {
                 Some(command) => (command.run)(parser),
                 None => Err(Failure::usage(format!(
-                    "no command {word:?}; `boardroom --help` lists them"
+                    "no command {}; `boardroom --help` lists them",
+                    quoted(&word)
                 ))),
             }
         }

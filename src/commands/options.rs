@@ -26,29 +26,27 @@ pub fn keys(parser: &mut Parser) -> Result<Keys, Failure> {
 /// A UDP or TCP port from 1 to 65535.
 pub fn port(text: &str) -> Result<u16, Failure> {
     match text.parse() {
-        Ok(0) | Err(_) => Err(Failure::usage(format!(
-            "no port {text:?}: give a number from 1 to 65535"
-        ))),
+        Ok(0) | Err(_) => Err(Failure::value(
+            "no port",
+            text,
+            "give a number from 1 to 65535",
+        )),
         Ok(port) => Ok(port),
     }
 }
 
 /// A port from 0 to 65535, where 0 asks for a free one.
 pub fn port_or_free(text: &str) -> Result<u16, Failure> {
-    text.parse().map_err(|_| {
-        Failure::usage(format!(
-            "no port {text:?}: give a number from 0 (a free one) to 65535"
-        ))
-    })
+    let advice = "give a number from 0 (a free one) to 65535";
+    text.parse()
+        .map_err(|_| Failure::value("no port", text, advice))
 }
 
 /// An IPv4 address.
 pub fn address(option: &str, text: &str) -> Result<Ipv4Addr, Failure> {
-    text.parse().map_err(|_| {
-        Failure::usage(format!(
-            "{option} {text:?}: give an IPv4 address such as 10.3.52.2"
-        ))
-    })
+    let advice = "give an IPv4 address such as 10.3.52.2";
+    text.parse()
+        .map_err(|_| Failure::value(option, text, advice))
 }
 
 /// An IPv4 address, with a port behind a colon if another than `port` is meant.
@@ -77,9 +75,10 @@ pub fn duration(
 ) -> Result<Duration, Failure> {
     match Duration::parse(text) {
         Some(span) if least <= span && span <= most => Ok(span),
-        _ => Err(Failure::usage(format!(
-            "{option} {text:?}: give a time from {least} to {most}, such as 50ms or 1s"
-        ))),
+        _ => {
+            let advice = format!("give a time from {least} to {most}, such as 50ms or 1s");
+            Err(Failure::value(option, text, &advice))
+        }
     }
 }
 
@@ -87,9 +86,10 @@ pub fn duration(
 pub fn number(option: &str, text: &str, least: u64, most: u64) -> Result<u64, Failure> {
     match text.parse() {
         Ok(number) if least <= number && number <= most => Ok(number),
-        _ => Err(Failure::usage(format!(
-            "{option} {text:?}: give a whole number from {least} to {most}"
-        ))),
+        _ => {
+            let advice = format!("give a whole number from {least} to {most}");
+            Err(Failure::value(option, text, &advice))
+        }
     }
 }
 

@@ -133,10 +133,11 @@ fn client(parser: &mut Parser) -> Outcome {
 fn read_letter(word: &OsString) -> Result<u8, Failure> {
     match word.as_encoded_bytes() {
         &[letter] if LETTERS.contains(&letter) => Ok(letter),
-        _ => Err(Failure::usage(format!(
-            "no client {:?}: give X or Y (with more contestants any letter from A to Z)",
-            word.to_string_lossy()
-        ))),
+        _ => Err(Failure::value(
+            "no client",
+            &word.to_string_lossy(),
+            "give X or Y (with more contestants any letter from A to Z)",
+        )),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::relay::status::Status;
 use crate::relay::table::{SERVERS_MAX, Table};
 use crate::relay::wire::{self, Id, Invalid};
 use crate::service;
+use crate::text::quoted;
 use crate::time::Duration;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use lexopt::{Arg, Parser};
@@ -294,12 +295,16 @@ impl Options {
             }
             Some(other) => {
                 return Err(Failure::usage(format!(
-                    "no {other:?}; give send, get or listen, or nothing for the menu"
+                    "no {}; give send, get or listen, or nothing for the menu",
+                    quoted(other)
                 )));
             }
         };
         match words.next() {
-            Some(word) => Err(Failure::usage(format!("{word:?} is one word too many"))),
+            Some(word) => Err(Failure::usage(format!(
+                "{} is one word too many",
+                quoted(&word)
+            ))),
             None => Ok(task),
         }
     }
@@ -341,9 +346,11 @@ fn line_of_servers(text: &str) -> Result<Vec<SocketAddrV4>, Failure> {
     let mut servers: Vec<SocketAddrV4> = Vec::new();
     for part in text.split(',') {
         let server: SocketAddrV4 = part.trim().parse().map_err(|_| {
-            Failure::usage(format!(
-                "--servers: {part:?} is no ADDRESS:PORT, such as 10.3.52.2:1025"
-            ))
+            Failure::value(
+                "--servers",
+                part,
+                "give ADDRESS:PORT, such as 10.3.52.2:1025",
+            )
         })?;
         if server.port() == 0 || server.ip().is_unspecified() {
             return Err(Failure::usage(format!(
@@ -374,9 +381,11 @@ fn id_of(option: &str, text: &str) -> Result<Id, Failure> {
             "{option}: {text} is the servers' own; take another id"
         ))),
         Some(id) => Ok(id),
-        None => Err(Failure::usage(format!(
-            "{option} {text:?}: an id has exactly 10 digits, such as 1111111111"
-        ))),
+        None => Err(Failure::value(
+            option,
+            text,
+            "an id has exactly 10 digits, such as 1111111111",
+        )),
     }
 }
 

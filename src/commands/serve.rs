@@ -5,6 +5,7 @@ use crate::election::lease::BOARDS_MAX;
 use crate::election::{Answer, Config, Failover, wire};
 use crate::net::board::{self, Options, Wish};
 use crate::net::log::Target;
+use crate::text::quoted;
 use crate::time::Duration;
 use lexopt::{Arg, Parser};
 use std::path::PathBuf;
@@ -191,7 +192,8 @@ fn name(text: String) -> Result<String, Failure> {
         return Ok(text);
     };
     Err(Failure::usage(format!(
-        "--name {text:?} {why}: give a short name such as Peter"
+        "--name {} {why}: give a short name such as Peter",
+        quoted(&text)
     )))
 }
 
@@ -199,9 +201,11 @@ fn answer(parser: &mut Parser) -> Result<Answer, Failure> {
     match &*options::text(parser, "--answer")? {
         "unicast" => Ok(Answer::Unicast),
         "broadcast" => Ok(Answer::Broadcast),
-        other => Err(Failure::usage(format!(
-            "--answer {other:?}: give unicast or broadcast"
-        ))),
+        other => Err(Failure::value(
+            "--answer",
+            other,
+            "give unicast or broadcast",
+        )),
     }
 }
 
@@ -209,9 +213,7 @@ fn target(parser: &mut Parser) -> Result<Target, Failure> {
     match &*options::text(parser, "--log")? {
         "stderr" => Ok(Target::Stderr),
         "syslog" => Ok(Target::Syslog),
-        other => Err(Failure::usage(format!(
-            "--log {other:?}: give stderr or syslog"
-        ))),
+        other => Err(Failure::value("--log", other, "give stderr or syslog")),
     }
 }
 

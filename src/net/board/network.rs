@@ -10,6 +10,7 @@ use crate::net::interfaces;
 use crate::net::log::Level;
 use crate::net::reactor::{Interest, Key, Reactor};
 use crate::outcome::Failure;
+use crate::text::quoted;
 use crate::time::{Duration, Instant};
 use core::fmt;
 use std::io::ErrorKind;
@@ -208,8 +209,9 @@ impl Driver {
         };
         let warning = too_long.then(|| {
             format!(
-                "the name {:?} is cut in answers: from {} there is room for {room} bytes; give a shorter --name",
-                config.name, place.address
+                "the name {} is cut in answers: from {} there is room for {room} bytes; give a shorter --name",
+                quoted(&config.name),
+                place.address
             )
         });
         self.log.line(now, Level::Info, "address", text);
