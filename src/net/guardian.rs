@@ -6,6 +6,7 @@
 //! piece of memory that both have open: its resignation and the VOTE that
 //! follows, sealed and ready. So the others need not find out that it is dead.
 
+use super::child::{Child, End, Start};
 use super::clock;
 use super::log::{Level, Log};
 use super::pidfile::PidFile;
@@ -17,15 +18,12 @@ use crate::outcome::{Failure, Outcome};
 use crate::time::{Duration, Instant};
 use core::net::{Ipv4Addr, SocketAddrV4};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::sys::uio::{pread, pwrite};
-use nix::unistd::Pid;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// Set for the board that a guardian starts: its standard input is where the
 /// last words are kept.
@@ -142,19 +140,14 @@ struct Guardian {
 impl Guardian {
     fn start(&mut self) -> Result<(), Failure> {
         let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-        let stdin = match &self.memory {
-            Some(memory) => memory.try_clone().map(Stdio::from),
-            None => Ok(Stdio::null()),
-        };
-        let child = stdin.and_then(|stdin| {
-            Command::new("/proc/self/exe")
-                .arg0("boardroom")
-                .args(arguments)
-                .env(GUARDED, "1")
-                .stdin(stdin)
-                // Ctrl-C is for the guardian, which passes it on.
-                .process_group(0)
-                .spawn()
+        let mut words = vec![OsStr::new("boardroom")];
+        words.extend(arguments.iter().map(OsString::as_os_str));
+        let child = Child::start(&Start {
+            program: OsStr::new("/proc/self/exe"),
+            arguments: &words,
+            variables: &[(GUARDED, Some("1"))],
+            input: self.memory.as_ref().map(AsFd::as_fd),
+            output: None,
         });
         self.started = clock::now();
         self.again = None;
@@ -188,9 +181,9 @@ impl Guardian {
                 }
             }
         }
-        if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok()?) {
+        if let Some(end) = self.child.as_ref().and_then(Child::try_wait) {
             self.child = None;
-            return self.handle_end(status, log);
+            return self.handle_end(end, log);
         }
         if self.again.is_some_and(|at| at <= clock::now())
             && let Err(failure) = self.start()
@@ -202,8 +195,11 @@ impl Guardian {
     }
 
     /// The board has ended: by its own will, or it is to be mourned.
-    fn handle_end(&mut self, status: ExitStatus, log: &mut Log) -> Option<Outcome> {
-        let code = status.code().and_then(|code| u8::try_from(code).ok());
+    fn handle_end(&mut self, end: End, log: &mut Log) -> Option<Outcome> {
+        let code = match end {
+            End::Code(code) => u8::try_from(code).ok(),
+            End::Signal(_) | End::Unknown => None,
+        };
         match code {
             _ if self.is_stopping => return Some(Ok(code.unwrap_or(0))),
             Some(0) => return Some(Ok(0)),
@@ -220,7 +216,7 @@ impl Guardian {
         self.again = Some(clock::now() + pause);
         self.pause = (self.pause * 2).min(PAUSE_MOST);
         self.is_first = false;
-        let text = format!("the board has died ({status}){said}; it is started again in {pause}");
+        let text = format!("the board has died ({end}){said}; it is started again in {pause}");
         log.tell(Level::Warning, &text);
         None
     }
@@ -244,9 +240,8 @@ impl Guardian {
     }
 
     fn pass_on(&self, signal: Signal) {
-        let pid = self.child.as_ref().map(Child::id);
-        if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) {
-            let _ = kill(Pid::from_raw(pid), signal);
+        if let Some(child) = &self.child {
+            child.signal(signal);
         }
     }
 }

@@ -6,16 +6,15 @@
 //! program running was told already does not. A program that takes too long is
 //! killed with its whole process group. What it prints goes to the log.
 
+use super::child::{Child, End, Start};
 use super::guardian::GUARDED;
 use super::reactor::{Interest, Key, Reactor};
 use crate::time::{Duration, Instant};
 use core::net::Ipv4Addr;
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use std::ffi::OsStr;
 use std::io::{ErrorKind, PipeReader, Read};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// What a program is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,19 +118,17 @@ impl Hook {
     /// SIGCHLD: the run may have ended.
     pub fn handle_child(&mut self, reactor: &mut Reactor) {
         let Some(run) = &mut self.running else { return };
-        let status = match run.child.try_wait() {
-            Ok(None) => return,
-            Ok(Some(status)) => status,
-            Err(_) => ExitStatus::from_raw(1 << 8),
+        let Some(end) = run.child.try_wait() else {
+            return;
         };
         let (role, was_killed) = (run.role, run.kill_at.is_none());
         self.running = None;
-        match (was_killed, status.success()) {
+        match (was_killed, end == End::Code(0)) {
             (true, _) => {}
             (false, true) => self.counts.succeeded += 1,
             (false, false) => {
                 self.counts.failed += 1;
-                self.lines.push(format!("the hook for {role}: {status}"));
+                self.lines.push(format!("the hook for {role}: {end}"));
             }
         }
         if let Some(call) = self.next.take() {
@@ -155,9 +152,7 @@ impl Hook {
         let limit = self.limit;
         self.lines
             .push(format!("the hook for {} took {limit}: killed", run.role));
-        if let Ok(pid) = i32::try_from(run.child.id()) {
-            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
-        }
+        run.child.kill_group();
     }
 
     /// Reads what a run prints; whether the key is one of ours.
@@ -217,21 +212,24 @@ impl Hook {
         let text = |address: Option<Ipv4Addr>| address.map_or("-".into(), |it| it.to_string());
         let address = text(call.address);
         let (vote, epoch) = (call.vote.to_string(), call.epoch.to_string());
-        let child = Command::new(&self.program)
-            .args([call.role, &address, &vote, &epoch])
-            .env_remove(GUARDED)
-            .env("BOARDROOM_ROLE", call.role)
-            .env("BOARDROOM_ADDRESS", &address)
-            .env("BOARDROOM_VOTE", &vote)
-            .env("BOARDROOM_EPOCH", &epoch)
-            .env("BOARDROOM_MASTER", text(call.master))
-            .env("BOARDROOM_PORT", call.port.to_string())
-            .stdin(Stdio::null())
-            .stdout(writer.try_clone()?)
-            .stderr(writer)
-            // A group of its own, so that all of it can be killed.
-            .process_group(0)
-            .spawn()?;
+        let (master, port) = (text(call.master), call.port.to_string());
+        let program = self.program.as_os_str();
+        let [role, at, of, round] = [call.role, &address, &vote, &epoch].map(OsStr::new);
+        let child = Child::start(&Start {
+            program,
+            arguments: &[program, role, at, of, round],
+            variables: &[
+                (GUARDED, None),
+                ("BOARDROOM_ROLE", Some(call.role)),
+                ("BOARDROOM_ADDRESS", Some(&address)),
+                ("BOARDROOM_VOTE", Some(&vote)),
+                ("BOARDROOM_EPOCH", Some(&epoch)),
+                ("BOARDROOM_MASTER", Some(&master)),
+                ("BOARDROOM_PORT", Some(&port)),
+            ],
+            input: None,
+            output: Some(writer.as_fd()),
+        })?;
         Ok((child, reader))
     }
 }

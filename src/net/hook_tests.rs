@@ -1,6 +1,7 @@
 use super::*;
 use crate::net::reactor::{Handler, Ready};
 use crate::net::signals::Signals;
+use nix::sys::signal::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 

@@ -5,6 +5,7 @@
 
 mod aside;
 pub mod board;
+pub mod child;
 pub mod clock;
 pub mod control;
 pub mod entropy;

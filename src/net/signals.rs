@@ -1,14 +1,13 @@
 //! Signals as a descriptor: they wait in a signalfd until the loop reads them,
 //! so that no handler ever runs in between.
 
-use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::{AsRawFd, RawFd};
 
 /// The signals asked for, blocked from their default action for as long as
 /// this lives. Programs that are started meanwhile begin with none blocked
-/// (std's `Command` sees to it).
+/// (`child` sees to it).
 #[derive(Debug)]
 pub struct Signals {
     fd: SignalFd,
@@ -17,7 +16,7 @@ pub struct Signals {
 
 impl Signals {
     /// Takes over `signals`. To be called while the program has one thread.
-    pub fn take(signals: &[Signal]) -> Result<Self, Errno> {
+    pub fn take(signals: &[Signal]) -> std::io::Result<Self> {
         let mut set = SigSet::empty();
         for &signal in signals {
             set.add(signal);
