@@ -12,7 +12,7 @@ use crate::net::reactor::{Interest, Key, Reactor, Ready};
 use nix::sys::stat::{Mode, umask};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::collections::VecDeque;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
@@ -79,8 +79,11 @@ impl Request {
 #[derive(Debug)]
 pub struct Control {
     path: PathBuf,
-    key: Key,
+    /// None once it is no longer heard.
+    key: Option<Key>,
     listener: UnixListener,
+    /// Given up to turn a client away when there is no other descriptor.
+    spare: Option<File>,
     /// In the order of their coming, bounded.
     clients: Vec<Client>,
 }
@@ -117,21 +120,22 @@ impl Control {
         listener.set_nonblocking(true).map_err(Closed::Cannot)?;
         Ok(Self {
             path: path.into(),
-            key: reactor.watch_aside(&listener),
+            key: Some(reactor.watch_aside(&listener)),
             listener,
+            spare: spare(),
             clients: Vec::new(),
         })
     }
 
     /// Whether a key is the socket's or a client's.
     pub fn owns(&self, key: Key) -> bool {
-        key == self.key || self.clients.iter().any(|client| client.key == key)
+        Some(key) == self.key || self.clients.iter().any(|client| client.key == key)
     }
 
     /// A descriptor of ours is ready; the request, if one is complete. It is
     /// answered by [`Control::answer`].
     pub fn handle(&mut self, reactor: &mut Reactor, key: Key, ready: Ready) -> Option<Request> {
-        if key == self.key {
+        if Some(key) == self.key {
             self.take_in(reactor);
             return None;
         }
@@ -194,8 +198,10 @@ impl Control {
     }
 
     fn take_in(&mut self, reactor: &mut Reactor) {
-        let Ok((stream, _)) = self.listener.accept() else {
-            return;
+        let stream = match self.listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) if is_out_of_descriptors(&error) => return self.turn_away(reactor),
+            Err(_) => return,
         };
         if stream.set_nonblocking(true).is_err() {
             return;
@@ -216,6 +222,20 @@ impl Control {
             watches: false,
             asked: false,
         });
+    }
+
+    /// No descriptor is left for a client. One that went on waiting would wake
+    /// the loop without an end.
+    fn turn_away(&mut self, reactor: &mut Reactor) {
+        drop(self.spare.take());
+        let turned_away = self.listener.accept();
+        let is_over = turned_away.as_ref().is_err_and(is_out_of_descriptors);
+        drop(turned_away);
+        self.spare = spare();
+        if let Some(key) = self.key.take_if(|_| is_over) {
+            // The machine has none either: this door stays shut.
+            reactor.unwatch(key);
+        }
     }
 
     /// A client that has its answer is let go.
@@ -286,6 +306,14 @@ impl Drop for Control {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
     }
+}
+
+fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// Makes room for the socket: one that nobody answers at is removed. Anything
