@@ -32,6 +32,8 @@ pub struct Output {
     file: Option<File>,
     buffer: VecDeque<u8>,
     lines_dropped: u64,
+    /// Goes on when a disk was full; a result must be whole or fail.
+    is_log: bool,
     loss: Option<Failure>,
 }
 
@@ -43,7 +45,9 @@ impl Output {
 
     /// Standard error.
     pub fn stderr() -> Self {
-        Self::new(io::stderr().as_fd().try_clone_to_owned().map(File::from))
+        let mut log = Self::new(io::stderr().as_fd().try_clone_to_owned().map(File::from));
+        log.is_log = true;
+        log
     }
 
     fn new(file: io::Result<File>) -> Self {
@@ -52,6 +56,7 @@ impl Output {
             file: file.ok().map(own),
             buffer: VecDeque::new(),
             lines_dropped: 0,
+            is_log: false,
             loss: None,
         }
     }
@@ -100,6 +105,7 @@ impl Output {
                 Ok(written) => drop(self.buffer.drain(..written)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
+                Err(error) if self.is_log && is_without_room(&error) => self.drop_waiting(),
                 Err(error) => return self.close(&error),
             }
         }
@@ -121,6 +127,13 @@ impl Output {
         self.file.is_some() && !self.buffer.is_empty()
     }
 
+    /// A full disk may have room again: the next line says how many went.
+    fn drop_waiting(&mut self) {
+        let lines = self.buffer.iter().filter(|&&byte| byte == b'\n').count();
+        self.lines_dropped += lines as u64;
+        self.buffer.clear();
+    }
+
     /// Why nothing more can be printed to standard output, once it is so.
     pub fn loss(&mut self) -> Option<Failure> {
         self.loss.take()
@@ -138,6 +151,10 @@ impl AsRawFd for Output {
     fn as_raw_fd(&self) -> RawFd {
         self.file.as_ref().map_or(-1, AsRawFd::as_raw_fd)
     }
+}
+
+fn is_without_room(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
 }
 
 /// A terminal opened anew, so that it can be made non-blocking for us alone:
