@@ -24,7 +24,9 @@ use crate::time::Instant;
 use core::fmt::{self, Write as _};
 use core::net::SocketAddrV4;
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 /// A record on its way to its file.
 #[derive(Debug)]
@@ -35,6 +37,14 @@ pub struct Record {
 }
 
 impl Record {
+    /// Makes the file. A pipe without a reader is refused, and one whose reader
+    /// sleeps ends the record: neither holds the board up.
+    pub fn create(path: &Path) -> io::Result<File> {
+        let mut options = File::options();
+        let options = options.write(true).create(true).truncate(true);
+        options.custom_flags(libc::O_NONBLOCK).open(path)
+    }
+
     /// Begins a record with the board's configuration.
     pub fn new(file: File, config: &Config) -> Self {
         let mut record = Self {
@@ -121,10 +131,12 @@ impl Record {
         }
     }
 
-    /// Writes what the turn brought. At its limit the record ends.
-    pub fn flush(&mut self) {
+    /// Writes what the turn brought. At its limit the record ends, and so it
+    /// does at an error, which is told once.
+    pub fn flush(&mut self) -> io::Result<()> {
         let Some(file) = &mut self.file else {
-            return self.text.clear();
+            self.text.clear();
+            return Ok(());
         };
         self.written += self.text.len();
         let is_full = self.written >= RECORD_MAX;
@@ -136,6 +148,7 @@ impl Record {
         if is_full || done.is_err() {
             self.file = None;
         }
+        done
     }
 
     fn line(&mut self, text: fmt::Arguments<'_>) {
@@ -215,7 +228,7 @@ mod tests {
         record.refused(from);
         record.word("timeout");
         record.network(None);
-        record.flush();
+        record.flush().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(
             text,
@@ -227,7 +240,7 @@ mod tests {
         );
         for _ in 0..RECORD_MAX / 40 {
             record.datagram(from, &[0; 20], None);
-            record.flush();
+            record.flush().unwrap();
         }
         let bytes = std::fs::read(&path).unwrap();
         assert!(bytes.ends_with(b"full\n") && bytes.len() < RECORD_MAX + 200);

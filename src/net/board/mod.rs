@@ -22,7 +22,7 @@ use super::control::Control;
 use super::entropy::OsEntropy;
 use super::guardian::{self, LastWords, Will};
 use super::hook::Hook;
-use super::log::{Log, Target};
+use super::log::{Level, Log, Target};
 use super::netlink::Doorbell;
 use super::pidfile::PidFile;
 use super::reactor::{Handler, Key, Reactor, Ready};
@@ -81,7 +81,7 @@ pub fn run(mut options: Options) -> Outcome {
         Signals::take(SIGNALS).map_err(|error| Failure::cannot(format!("signals: {error}")))?;
     let record =
         match &options.record {
-            Some(path) => Some(File::create(path).map_err(|error| {
+            Some(path) => Some(Record::create(path).map_err(|error| {
                 Failure::cannot(format!("--record {}: {error}", path.display()))
             })?),
             None => None,
@@ -262,6 +262,13 @@ impl Driver {
         }
     }
 
+    fn flush_record(&mut self, now: Instant) {
+        if let Some(Err(error)) = self.record.as_mut().map(Record::flush) {
+            let text = format!("the record ends here: {error}");
+            self.log.line(now, Level::Warning, "record", text);
+        }
+    }
+
     fn tape_randoms(&mut self) {
         if let Some(record) = &mut self.record {
             record.randoms(&mut self.source);
@@ -342,8 +349,8 @@ impl Handler for Driver {
             self.leave_place(reactor);
         }
         self.choose_claims(reactor);
+        self.flush_record(now);
         self.flush_log(reactor);
-        self.tape(Record::flush);
     }
 
     fn deadline(&self) -> Option<Instant> {

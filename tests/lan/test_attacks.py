@@ -1,0 +1,129 @@
+"""What goes wrong on a board's own machine: no descriptors, no room on the
+disk, files that are none."""
+
+import os
+import resource
+import socket
+import subprocess
+import time
+
+import pytest
+
+import lab
+import messages
+from lab import wait_for
+
+
+def whois(loopback, address):
+    """The answer of the board at `address`."""
+    client = loopback.client()
+    client.send(messages.WHOIS, address, loopback.port)
+    answer = client.receive(1)
+    client.close()
+    return answer and messages.answer(answer[0])
+
+
+def elect(loopback):
+    loopback.run("vote", loopback.port, "--interface", "lo")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 64 KiB."""
+    if os.geteuid() != 0:
+        pytest.skip("a disk of its own needs root")
+    place = tmp_path / "disk"
+    place.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", place])
+    if done.returncode != 0:
+        pytest.skip("no tmpfs can be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def fill(disk):
+    """Leaves no room on it; the file that takes it."""
+    ballast = disk / "ballast"
+    with open(ballast, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            return ballast
+
+
+def test_a_board_without_descriptors_turns_its_local_clients_away(loopback, tmp_path):
+    path = tmp_path / "control"
+    board = loopback.board(2, "--control", path)
+    wait_for(path.exists)
+    time.sleep(0.2)
+    count = len(os.listdir(f"/proc/{board.pid}/fd"))
+    many, hard = resource.prlimit(board.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(board.pid, resource.RLIMIT_NOFILE, (count, hard))
+    clients = []
+    for _ in range(3):
+        clients.append(socket.socket(socket.AF_UNIX))
+        clients[-1].settimeout(3)
+        clients[-1].connect(str(path))
+        assert clients[-1].recv(1) == b"", "closed, not left to wait"
+    before = board.cpu_seconds()
+    time.sleep(1)
+    assert board.cpu_seconds() - before < 0.2, "it does not spin"
+    elect(loopback)
+    assert whois(loopback, board.address) == ("B2", board.address)
+    resource.prlimit(board.pid, resource.RLIMIT_NOFILE, (many, hard))
+    assert loopback.run("status", "--control", path).code == 0
+
+
+def test_a_record_that_cannot_be_written_is_told_once(loopback):
+    board = loopback.board(2, "--record", "/dev/full")
+    elect(loopback)
+    wait_for(lambda: "record" in board.stderr, 5, "the line")
+    elect(loopback)
+    assert whois(loopback, board.address) == ("B2", board.address)
+    assert board.stderr.count("No space left") == 1, board.stderr
+
+
+def test_a_record_into_a_pipe_holds_nothing_up(loopback, tmp_path):
+    """Neither one without a reader, nor one whose reader sleeps."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    arguments = ("serve", loopback.port, "--interface", "lo", "--address", "127.0.0.2",
+                 "--record", pipe)
+    nobody = loopback.run(*arguments, seconds=5)
+    assert nobody.code == 4 and "--record" in nobody.stderr
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    board = loopback.board(2, "--record", pipe)
+    client = loopback.client()
+    for _ in range(2_000):
+        client.send(messages.WHOIS, board.address, loopback.port)
+        time.sleep(0.0002)
+    elect(loopback)
+    assert whois(loopback, board.address) == ("B2", board.address)
+    os.close(reader)
+    assert board.stop() == 0
+
+
+def test_a_log_on_a_full_disk_goes_on_when_there_is_room(loopback, small_disk):
+    log = open(small_disk / "log", "ab", buffering=0)
+    arguments = [lab.program(), "serve", str(loopback.port), "--interface", "lo",
+                 "--address", "127.0.0.2", "--name", "B2"]
+    board = subprocess.Popen(arguments, stderr=log, preexec_fn=loopback.enter_child)
+    try:
+        wait_for(lambda: b"UDP port" in (small_disk / "log").read_bytes(), 5, "a line")
+        # The log's own page is full as well.
+        log.write(b"x" * (4_095 - os.fstat(log.fileno()).st_size) + b"\n")
+        ballast = fill(small_disk)
+        for _ in range(3):
+            elect(loopback)
+        assert whois(loopback, "127.0.0.2") == ("B2", "127.0.0.2")
+        assert os.fstat(log.fileno()).st_size == 4_096
+        ballast.unlink()
+        time.sleep(1.1)
+        elect(loopback)
+        text = wait_for(lambda: (small_disk / "log").read_bytes()[4_096:], 5, "a line").decode()
+        assert "lines dropped" in text and "round" in text, text
+    finally:
+        board.kill()
+        board.wait()
+        log.close()
