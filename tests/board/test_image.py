@@ -8,6 +8,7 @@ import pytest
 
 from boards import ROOT, run
 
+HOOKS = ("led", "tracker-on-master", "publish-mqtt", "publish-etcd")
 IMAGES = ("boardroom.tar.gz", "boardroom-nand32.jffs2", "boardroom-nand128.jffs2")
 
 
@@ -43,8 +44,8 @@ def test_the_tar_holds_exactly_what_is_installed(images):
         files = {name for name, m in members.items() if m.isfile()}
         program = tar.extractfile("usr/sbin/boardroom").read()
     assert files == {"usr/sbin/boardroom", "etc/init.d/boardroom", "etc/default/boardroom",
-                     "usr/lib/boardroom/led", "usr/lib/boardroom/tracker",
-                     "usr/lib/boardroom/setup", "usr/lib/boardroom/default.shipped"}
+                     "usr/lib/boardroom/setup", "usr/lib/boardroom/default.shipped",
+                     *(f"usr/lib/boardroom/{hook}" for hook in HOOKS)}
     assert program == (images / "boardroom").read_bytes()
     assert {(m.uid, m.gid) for m in members.values()} == {(0, 0)}
     for name in files - {"etc/default/boardroom", "usr/lib/boardroom/default.shipped"}:

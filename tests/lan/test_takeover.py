@@ -274,13 +274,14 @@ def test_board_hook_example_is_a_program(loopback):
 
 
 def hook_of_readme(folder, host):
-    """The example of README.md, with places of this test."""
-    text = (lab.ROOT / "README.md").read_text()
-    script = text.split("tracker-on-master <<'END'\n", 1)[1].split("END\n", 1)[0]
-    assert "/run/tracker.pid" in script and "boardroom match tracker" in script
+    """The hook that README.md names, with a pid file for each host of this
+    machine and the program under test."""
+    name = "board/hooks/tracker-on-master"
+    assert f"--on-change {name}\n" in (lab.ROOT / "README.md").read_text()
     path = folder / f"tracker-on-master-{host.number}"
-    path.write_text(script.replace("/run/tracker.pid", str(folder / f"{host.number}.pid"))
-                    .replace("boardroom match", f"{lab.program()} match"))
+    path.write_text(f"#!/bin/sh\nexport BOARDROOM={lab.program()}\n"
+                    f"export TRACKER_PIDFILE={folder}/{host.number}.pid\n"
+                    f'exec {lab.ROOT / name} "$@"\n')
     path.chmod(0o755)
     return path
 

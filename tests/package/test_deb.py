@@ -224,7 +224,7 @@ main() { systemctl show -P MainPID boardroom; }
 cat >/usr/lib/boardroom-hook <<'END'
 #!/bin/sh
 echo "$*" >>/run/boardroom/hooked
-/usr/lib/boardroom/tracker "$@"
+/usr/lib/boardroom/tracker-on-master "$@"
 END
 chmod 755 /usr/lib/boardroom-hook
 dpkg -i /mnt/boardroom_*-1_*.deb
