@@ -58,6 +58,8 @@ Options:
   --pid-file FILE       write the process number here, and hold the file locked
   --log TARGET          stderr or syslog (default: stderr)
   --record FILE         record all that happens, as text, up to 16 MiB
+  --check               only look at the options and the key file: exit code 0
+                        if a board would take them
   -v, --verbose         log details
   -h, --help            print this help
 
@@ -71,7 +73,11 @@ interface or address, no permission).
 const NAME_MAX: usize = wire::TEXT_MAX;
 
 fn run(parser: &mut Parser) -> Outcome {
-    board::run(read(parser)?)
+    let options = read(parser)?;
+    if options.only_checks {
+        return Ok(0);
+    }
+    board::run(options)
 }
 
 fn read(parser: &mut Parser) -> Result<Options, Failure> {
@@ -91,6 +97,7 @@ fn read(parser: &mut Parser) -> Result<Options, Failure> {
         control: None,
         on_change: None,
         guardian: false,
+        only_checks: false,
     };
     while let Some(argument) = parser.next()? {
         match argument {
@@ -125,6 +132,7 @@ fn read(parser: &mut Parser) -> Result<Options, Failure> {
             Arg::Long("record") => found.record = Some(PathBuf::from(parser.value()?)),
             Arg::Long("on-change") => found.on_change = Some(PathBuf::from(parser.value()?)),
             Arg::Long("guardian") => found.guardian = true,
+            Arg::Long("check") => found.only_checks = true,
             Arg::Long("control") => found.control = Some(PathBuf::from(parser.value()?)),
             Arg::Long("verbose") | Arg::Short('v') => found.verbose = true,
             other => return Err(other.unexpected().into()),

@@ -146,11 +146,28 @@ def test_wrong_settings_are_told(tmp_path, shell, setting, word):
     assert word in said and "/etc/default/boardroom" in said, said
 
 
-def test_the_running_board_survives_a_restart_with_wrong_settings(root):
+@pytest.mark.parametrize("setting, code, word", [
+    ("NAME='unfinished", 6, "cannot be read"),
+    ("INTERVAL=soon", 6, "--interval"),
+    ("OPTIONS=--no-such-option", 6, "--no-such-option"),
+    ("KEY_FILE=/etc/no-such-key", 1, "no-such-key"),
+    ("KEY_FILE=/etc/roots-key", 1, "roots-key"),
+])
+@pytest.mark.parametrize("shell, daemon", KINDS)
+def test_the_running_board_survives_a_restart_with_wrong_settings(tmp_path, shell, daemon,
+                                                                  setting, code, word):
     """A mistake in the file costs a message, not the board."""
-    said = ask(root, """b start; echo "NAME='unfinished" >>/etc/default/boardroom
-        b restart; kill -0 $(pid) && echo lives""")
-    assert re.findall(r"=\d|lives", said) == ["=0", "=6", "lives"], said
+    root = make_root(tmp_path, shell, daemon)
+    root.write("etc/roots-key", f"{'6b' * 32}\n", 0o600)
+    said = ask(root, f"""b start; first=$(pid); cp /etc/default/boardroom /etc/right
+        echo "{setting}" >>/etc/default/boardroom
+        for action in restart try-restart force-reload; do b $action; done
+        [ "$(pid)" = "$first" ] && kill -0 $first && echo lives; b status
+        cp /etc/right /etc/default/boardroom; b restart; [ "$(pid)" != "$first" ] && echo renewed
+        b stop""")
+    assert re.findall(r"=\d|lives|renewed", said) == [
+        "=0", *[f"={code}"] * 3, "lives", "=0", "=0", "renewed", "=0"], said
+    assert said.count(word) == 3, said
 
 
 def test_a_change_of_port_and_restart(root):

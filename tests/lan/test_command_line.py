@@ -63,6 +63,20 @@ def test_a_port_that_needs_permission_is_exit_code_4(loopback):
     assert "81" in board.stderr and board.stderr.count("\n") == 1
 
 
+def test_check_looks_and_touches_nothing(loopback, tmp_path):
+    """What a board beside it has taken is not asked for."""
+    pid_file = tmp_path / "board.pid"
+    board = loopback.board(2, "--pid-file", pid_file)
+    same = ("serve", loopback.port, "--interface", "lo", "--address", "127.0.0.2",
+            "--pid-file", pid_file, "--record", tmp_path / "record", "--check")
+    told = loopback.run(*same)
+    assert (told.code, told.stdout, told.stderr) == (0, "", "")
+    assert pid_file.read_text() == f"{board.pid}\n" and not (tmp_path / "record").exists()
+    for wrong, code in (("--interval=soon", 2), ("--key-file=/br-no-such", 4)):
+        told = loopback.run(*same, wrong)
+        assert told.code == code and told.stderr.count("\n") == 1
+
+
 def test_two_dashes_end_the_options(loopback):
     refused(loopback, "--", "--name", code=2)
 

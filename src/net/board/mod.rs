@@ -62,6 +62,8 @@ pub struct Options {
     pub on_change: Option<PathBuf>,
     /// A parent process watches over the board.
     pub guardian: bool,
+    /// Nothing is to be done but to look at these options.
+    pub only_checks: bool,
 }
 
 /// Is a board until SIGTERM or SIGINT; or guards one, as another process.
