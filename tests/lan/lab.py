@@ -32,6 +32,12 @@ def program():
     raise RuntimeError("no program to test: run `make build`, or set BOARDROOM_BIN")
 
 
+def is_emulated():
+    """Whether the program is an ARM build: a script runs it by qemu-arm."""
+    with open(program(), "rb") as file:
+        return file.read(2) == b"#!"
+
+
 def wait_for(condition, seconds=5.0, what="the condition"):
     """Waits until condition() is true and gives its value; fails after `seconds`."""
     end = time.monotonic() + seconds
@@ -158,14 +164,29 @@ class Process:
                 return int(line.split()[1])
         return 0
 
-    def udp_sockets(self):
-        """(address, port) of every UDP socket bound in its network."""
+    def inodes(self):
+        """The inodes of its sockets, and of those of a board that it guards."""
+        found = set()
+        with contextlib.suppress(OSError):
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+            for pid in (self.pid, *children.split()):
+                for entry in os.scandir(f"/proc/{pid}/fd"):
+                    name = os.readlink(entry.path)
+                    if name.startswith("socket:["):
+                        found.add(name[8:-1])
+        return found
+
+    def udp_sockets(self, inodes=None):
+        """(address, port) of every UDP socket bound in its network, or only of
+        those with these inodes."""
         found = set()
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/{self.pid}/net/udp").read_text().splitlines()[1:]:
-                address, port = line.split()[1].split(":")
-                number = int(address, 16).to_bytes(4, "little")
-                found.add((socket.inet_ntoa(number), int(port, 16)))
+                fields = line.split()
+                address, port = fields[1].split(":")
+                if inodes is None or fields[9] in inodes:
+                    number = int(address, 16).to_bytes(4, "little")
+                    found.add((socket.inet_ntoa(number), int(port, 16)))
         return found
 
 
@@ -185,7 +206,9 @@ class Board(Process):
 
         def bound():
             assert self.is_running(), f"the board ended: {self.stderr}"
-            return (address, self.port) in self.udp_sockets()
+            # The broadcast's comes after its own.
+            there = self.udp_sockets(self.inodes())
+            return (address, self.port) in there and len(there) > 1
 
         wait_for(bound, seconds, f"a board on {address}:{self.port}")
 
