@@ -1,5 +1,5 @@
 """What goes wrong on a board's own machine: no descriptors, no room on the
-disk, files that are none."""
+disk, files that are none, a firewall."""
 
 import os
 import resource
@@ -127,3 +127,22 @@ def test_a_log_on_a_full_disk_goes_on_when_there_is_room(loopback, small_disk):
         board.kill()
         board.wait()
         log.close()
+
+
+def test_a_firewall_that_refuses_what_is_sent_ends_no_board(make_lan):
+    hosts = make_lan([2, 3]).hosts
+    boards = [host.board("--interval", "100ms") for host in hosts]
+    observer = hosts[0].observer()
+    wait_for(lambda: any(data.startswith(b"!") for data, _ in observer.drain()), 5, "a claim")
+    time.sleep(0.3)
+    for host in hosts:
+        lab.run("ip", "netns", "exec", host.namespace, "nft", "-f", "-", batch=(
+            "table ip cut { chain out { type filter hook output priority 0; drop\n}\n}\n"))
+    for board in boards:
+        wait_for(lambda board=board: "cannot send" in board.stderr, 5, "the line")
+    time.sleep(0.3)
+    assert all(board.is_running() for board in boards), [board.stderr for board in boards]
+    for host in hosts:
+        lab.run("ip", "netns", "exec", host.namespace, "nft", "delete", "table", "ip", "cut")
+    observer.drain()
+    wait_for(lambda: any(data.startswith(b"!") for data, _ in observer.drain()), 5, "a claim")

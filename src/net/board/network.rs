@@ -84,12 +84,10 @@ impl fmt::Display for Absent {
 }
 
 impl Driver {
-    /// Looks at the machine's addresses in this turn, or a little later if
-    /// that was only just done: one change rings several times.
-    pub(super) fn scan_soon(&mut self, now: Instant) {
-        let earliest = self
-            .scanned
-            .map_or(now, |last| (last + SCANS_APART).max(now));
+    /// Looks at the machine's addresses at `at`, or a little later if that was
+    /// only just done: one change rings several times.
+    pub(super) fn scan_soon(&mut self, at: Instant) {
+        let earliest = self.scanned.map_or(at, |last| (last + SCANS_APART).max(at));
         let at = self.scan_at.map_or(earliest, |at| at.min(earliest));
         self.scan_at = Some(at);
     }

@@ -210,7 +210,8 @@ impl Driver {
             self.send_told = Some(now);
             let text = format!("cannot send to {to}: {error}");
             self.log.line(now, Level::Warning, "send", text);
-            self.scan_soon(now);
+            // The look at the addresses of this turn is over.
+            self.scan_soon(now + SCAN_AFTER);
         }
     }
 }
@@ -235,4 +236,5 @@ const BATCH_WORTHWHILE: usize = 4;
 /// Claims that waited and are read at once; more than a slave sleeps through.
 const CLAIMS_A_TURN_MAX: u32 = 512;
 const REFUSALS_A_TURN_MAX: u32 = 16;
+const SCAN_AFTER: Duration = Duration::from_millis(1);
 const SEND_TOLD_APART: Duration = Duration::from_secs(60);
