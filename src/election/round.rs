@@ -165,7 +165,10 @@ impl Board {
         let fresh = trailer.flags & flag::FRESH != 0;
         let late = self.round.begun.is_some_and(|begun| now - begun > PROMPT);
         let ours = !trailer.epoch.is_after(self.epoch);
-        if known && fresh && late && self.round.open && ours {
+        // Its answer to ours, which it says once more, is no news.
+        let ballot = self.votes.of(rank.address);
+        let news = ballot.is_none_or(|ballot| ballot.rank != rank);
+        if known && fresh && late && news && self.round.open && ours {
             self.owe_reply(now, rank.address, true);
         }
     }

@@ -601,6 +601,10 @@ impl Schedule {
         if self.is_over() || !self.options.olds.is_empty() || self.options.boards < 2 {
             return;
         }
+        if self.options.faults.contains(&Fault::Flood) {
+            // Asking after the invented has used up this second's unicasts.
+            return;
+        }
         let boards = self.options.boards as u32;
         let to = self.rng.below(boards) as u16;
         let from = (u32::from(to) + 1 + self.rng.below(boards - 1)) % boards;
