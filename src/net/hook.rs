@@ -12,7 +12,7 @@ use super::reactor::{Interest, Key, Reactor};
 use crate::time::{Duration, Instant};
 use core::net::Ipv4Addr;
 use std::ffi::OsStr;
-use std::io::{ErrorKind, PipeReader, Read};
+use std::io::{self, ErrorKind, PipeReader, Read};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
@@ -53,6 +53,8 @@ pub struct Hook {
     limit: Duration,
     running: Option<Run>,
     next: Option<Call>,
+    /// A run that found no room to begin.
+    again: Option<Again>,
     /// What the last run was told.
     told: Option<&'static str>,
     /// What runs print. Bounded: a program may leave others behind that hold
@@ -62,6 +64,15 @@ pub struct Hook {
     lines: Vec<String>,
     /// How the runs ended.
     pub counts: Counts,
+}
+
+/// Without room for a process there is some later: a change that was never
+/// told would leave a service without a master, or with two.
+#[derive(Debug)]
+struct Again {
+    call: Call,
+    at: Instant,
+    tries_left: u32,
 }
 
 #[derive(Debug)]
@@ -87,6 +98,7 @@ impl Hook {
             limit,
             running: None,
             next: None,
+            again: None,
             told: None,
             pipes: Vec::new(),
             lines: Vec::new(),
@@ -105,7 +117,8 @@ impl Hook {
         let is_known = self.told == Some(call.role) && call.role != "won";
         if self.running.is_none() {
             if !is_known {
-                self.start(reactor, &call);
+                self.again = None;
+                self.start(reactor, call, TRIES);
             }
             return;
         }
@@ -138,11 +151,18 @@ impl Hook {
 
     /// When a run has taken too long.
     pub fn deadline(&self) -> Option<Instant> {
-        self.running.as_ref()?.kill_at
+        match &self.running {
+            Some(run) => run.kill_at,
+            None => Some(self.again.as_ref()?.at),
+        }
     }
 
-    /// Kills a run that has taken too long.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    /// Kills a run that has taken too long, begins one that found no room.
+    pub fn handle_timeout(&mut self, reactor: &mut Reactor) {
+        let now = reactor.now();
+        if let Some(again) = self.again.take_if(|again| again.at <= now) {
+            self.start(reactor, again.call, again.tries_left);
+        }
         let Some(run) = &mut self.running else { return };
         if run.kill_at.is_none_or(|at| at > now) {
             return;
@@ -177,12 +197,12 @@ impl Hook {
 
     /// Whether nothing runs and nothing waits.
     pub const fn is_idle(&self) -> bool {
-        self.running.is_none()
+        self.running.is_none() && self.again.is_none()
     }
 
-    fn start(&mut self, reactor: &mut Reactor, call: &Call) {
+    fn start(&mut self, reactor: &mut Reactor, call: Call, tries_left: u32) {
         self.told = Some(call.role);
-        match self.spawn(call) {
+        match self.spawn(&call) {
             Ok((child, reader)) => {
                 self.running = Some(Run {
                     child,
@@ -199,16 +219,29 @@ impl Hook {
                     lines_left: LINES_MAX,
                 });
             }
-            Err(error) => {
-                self.counts.failed += 1;
-                let program = self.program.display();
-                self.lines.push(format!("the hook {program}: {error}"));
-            }
+            Err(error) => self.handle_failure(reactor.now(), call, tries_left, &error),
         }
     }
 
-    fn spawn(&self, call: &Call) -> std::io::Result<(Child, PipeReader)> {
-        let (reader, writer) = std::io::pipe()?;
+    fn handle_failure(&mut self, now: Instant, call: Call, tries_left: u32, error: &io::Error) {
+        if is_for_now(error) && tries_left > 0 {
+            self.again = Some(Again {
+                call,
+                at: now + TRIES_APART,
+                tries_left: tries_left - 1,
+            });
+            if tries_left < TRIES {
+                return;
+            }
+        } else {
+            self.counts.failed += 1;
+        }
+        let program = self.program.display();
+        self.lines.push(format!("the hook {program}: {error}"));
+    }
+
+    fn spawn(&self, call: &Call) -> io::Result<(Child, PipeReader)> {
+        let (reader, writer) = io::pipe()?;
         let text = |address: Option<Ipv4Addr>| address.map_or("-".into(), |it| it.to_string());
         let address = text(call.address);
         let (vote, epoch) = (call.vote.to_string(), call.epoch.to_string());
@@ -273,6 +306,16 @@ impl Pipe {
     }
 }
 
+/// Whether there is no room for a process or its pipe at the moment.
+fn is_for_now(error: &io::Error) -> bool {
+    let no_room = [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE];
+    error.raw_os_error().is_some_and(|it| no_room.contains(&it))
+}
+
+/// So often a run that finds no room is tried again,
+const TRIES: u32 = 30;
+/// and this far apart.
+const TRIES_APART: Duration = Duration::from_secs(1);
 const PIPES_MAX: usize = 4;
 /// Lines of one run that go to the log.
 const LINES_MAX: u32 = 100;

@@ -35,7 +35,7 @@ impl Handler for Bench {
     }
 
     fn end_turn(&mut self, reactor: &mut Reactor, _: bool) {
-        self.hook.handle_timeout(reactor.now());
+        self.hook.handle_timeout(reactor);
         // Another test's SIGCHLD may have come to this thread's place.
         self.hook.handle_child(reactor);
         while self

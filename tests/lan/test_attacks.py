@@ -3,6 +3,7 @@ disk, files that are none, a firewall."""
 
 import os
 import resource
+import signal
 import socket
 import subprocess
 import time
@@ -146,3 +147,28 @@ def test_a_firewall_that_refuses_what_is_sent_ends_no_board(make_lan):
         lab.run("ip", "netns", "exec", host.namespace, "nft", "delete", "table", "ip", "cut")
     observer.drain()
     wait_for(lambda: any(data.startswith(b"!") for data, _ in observer.drain()), 5, "a claim")
+
+
+def test_a_hook_that_finds_no_room_to_run_is_run_when_there_is(loopback, tmp_path):
+    hook, said = tmp_path / "hook", tmp_path / "said"
+    hook.write_text(f"#!/bin/sh\necho $1 >> {said}\n")
+    hook.chmod(0o755)
+    said.touch()
+    board = loopback.board(2, "--on-change", hook)
+    wait_for(lambda: said.read_text() == "slave\n", 5, "the first run")
+    time.sleep(0.2)
+    many, hard = resource.prlimit(board.pid, resource.RLIMIT_NOFILE)
+    count = len(os.listdir(f"/proc/{board.pid}/fd"))
+    resource.prlimit(board.pid, resource.RLIMIT_NOFILE, (count, hard))
+    elect(loopback)
+    wait_for(lambda: "Too many open files" in board.stderr, 5, "the line")
+    time.sleep(1.2)
+    assert board.stderr.count("Too many open files") == 1, board.stderr
+    resource.prlimit(board.pid, resource.RLIMIT_NOFILE, (many, hard))
+    wait_for(lambda: said.read_text() == "slave\nmaster\n", 5, "the run")
+    resource.prlimit(board.pid, resource.RLIMIT_NOFILE, (count, hard))
+    started = time.monotonic()
+    board.signal(signal.SIGTERM)
+    time.sleep(0.3)
+    board.signal(signal.SIGTERM)
+    assert board.wait(3) == 0 and time.monotonic() - started < 3, "it may be ended all the same"

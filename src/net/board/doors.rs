@@ -144,9 +144,9 @@ impl Driver {
         hook.call(reactor, call);
     }
 
-    pub(super) fn run_hook(&mut self, now: Instant) {
+    pub(super) fn run_hook(&mut self, reactor: &mut Reactor) {
         let Some(hook) = &mut self.hook else { return };
-        hook.handle_timeout(now);
+        hook.handle_timeout(reactor);
         self.counts.hooks = hook.counts;
         for line in hook.take_lines() {
             self.log.tell(Level::Info, &line);

@@ -345,7 +345,7 @@ impl Handler for Driver {
         self.keep_last_words();
         self.transmit(reactor);
         self.tell_notices(reactor);
-        self.run_hook(now);
+        self.run_hook(reactor);
         if self.is_ending && !self.hands_over {
             // Whatever the hook still does, this board is gone.
             self.leave_place(reactor);
