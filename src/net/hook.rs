@@ -114,6 +114,15 @@ impl Hook {
     /// Tells a change, now or when the present run has ended. A role is told
     /// once, however often it is taken; `won` is told each time.
     pub fn call(&mut self, reactor: &mut Reactor, call: Call) {
+        let waits = self
+            .next
+            .as_ref()
+            .or(self.again.as_ref().map(|again| &again.call));
+        if call.role == "won" && waits.is_some_and(|waits| waits.role == "master") {
+            // Who does not know yet that it is master learns that first.
+            self.counts.skipped += 1;
+            return;
+        }
         let is_known = self.told == Some(call.role) && call.role != "won";
         if self.running.is_none() {
             if !is_known {

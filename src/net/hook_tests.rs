@@ -150,6 +150,15 @@ fn won_is_told_each_time() {
 }
 
 #[test]
+fn won_takes_the_place_of_no_master_that_waits() {
+    let script = r#"echo "$1" >>$LOG; sleep 0.2"#;
+    let calls = [(0, "slave"), (20, "master"), (40, "won")];
+    let (hook, _, written) = run("place", script, LONG, &calls);
+    assert_eq!(written, "slave\nmaster\n", "who is not told starts nothing");
+    assert_eq!(hook.counts.skipped, 1);
+}
+
+#[test]
 fn a_program_that_hangs_is_killed_with_its_children() {
     let script = r#"echo "$1" >>$LOG; [ $1 = slave ] || { sleep 60 & sleep 60; }"#;
     let limit = Duration::from_millis(300);
