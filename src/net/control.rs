@@ -167,6 +167,11 @@ impl Control {
 
     /// Answers a client; it stays if it `watches`.
     pub fn answer(&mut self, reactor: &mut Reactor, key: Key, text: &str, watches: bool) {
+        let watching = self.clients.iter().filter(|client| client.watches).count();
+        let (text, watches) = match watches && watching >= WATCHING_MAX {
+            true => ("error: enough watch already; ask for status\n", false),
+            false => (text, watches),
+        };
         if let Some(client) = self.clients.iter_mut().find(|client| client.key == key) {
             client.watches = watches;
             client.unsent.extend(text.as_bytes());
@@ -343,6 +348,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest answer that a client reads.
 const ANSWER_MAX: u64 = 1 << 20;
 const CLIENTS_MAX: usize = 8;
+/// So many may watch: the rest of the places is for who asks and goes.
+const WATCHING_MAX: usize = 6;
 const LINE_MAX: usize = 64;
 /// What may wait for one client that watches.
 const UNSENT_MAX: usize = 64 * 1024;

@@ -172,3 +172,21 @@ def test_a_hook_that_finds_no_room_to_run_is_run_when_there_is(loopback, tmp_pat
     time.sleep(0.3)
     board.signal(signal.SIGTERM)
     assert board.wait(3) == 0 and time.monotonic() - started < 3, "it may be ended all the same"
+
+
+def test_who_watches_keeps_nobody_from_asking(loopback, tmp_path):
+    path = tmp_path / "control"
+    loopback.board(2, "--control", path)
+    wait_for(path.exists)
+    watchers = []
+    for _ in range(12):
+        watchers.append(socket.socket(socket.AF_UNIX))
+        watchers[-1].settimeout(3)
+        watchers[-1].connect(str(path))
+        watchers[-1].sendall(b"watch\n")
+        time.sleep(0.05)
+    assert watchers[-1].recv(100).startswith(b"error: "), "told, not left to wait"
+    asked = loopback.run("status", "--control", path)
+    assert asked.code == 0, asked.stderr
+    elect(loopback)
+    assert watchers[0].recv(100).startswith(b"master"), "who watched first goes on"
