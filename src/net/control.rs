@@ -326,7 +326,7 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
 fn clear(path: &Path) -> Result<(), Closed> {
     match fs::symlink_metadata(path) {
         Ok(there) if !there.file_type().is_socket() => {
-            return Err(Closed::Cannot(io::Error::other("it is not a socket")));
+            return Err(Closed::Cannot(io::Error::from_raw_os_error(libc::ENOTSOCK)));
         }
         Ok(_) => {}
         Err(_) => return Ok(()),

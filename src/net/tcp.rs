@@ -157,7 +157,7 @@ impl Connection {
         }
         let rest = bytes.get(written..).unwrap_or_default();
         if self.unsent.len() + rest.len() > UNSENT_MAX {
-            return Err(io::Error::other("the peer does not read"));
+            return Err(ErrorKind::QuotaExceeded.into());
         }
         self.unsent.extend(rest);
         Ok(())
@@ -313,7 +313,7 @@ mod tests {
         let (mut ours, _peer) = pair();
         let chunk = [0; 64 * 1024];
         let error = (0..1_000).find_map(|_| ours.write(&chunk).err()).unwrap();
-        assert_eq!(error.to_string(), "the peer does not read");
+        assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
         assert!(ours.unsent.len() <= UNSENT_MAX);
     }
 
