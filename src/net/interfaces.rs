@@ -24,10 +24,12 @@ pub struct Interface {
 }
 
 impl Interface {
-    /// Whether `address` lies in this address's prefix.
+    /// Whether `address` may be a host's in this address's prefix: neither the
+    /// prefix itself nor where a broadcast goes.
     pub fn contains(&self, address: Ipv4Addr) -> bool {
         let mask = self.mask.to_bits();
-        address.to_bits() & mask == self.address.to_bits() & mask
+        let is_host = address != self.broadcast && address.to_bits() & !mask != 0;
+        is_host && address.to_bits() & mask == self.address.to_bits() & mask
     }
 }
 
@@ -103,6 +105,8 @@ mod tests {
         assert_eq!(lo.broadcast, Ipv4Addr::new(127, 255, 255, 255));
         assert!(lo.contains(Ipv4Addr::new(127, 3, 2, 1)));
         assert!(!lo.contains(Ipv4Addr::new(128, 0, 0, 1)));
+        assert!(!lo.contains(Ipv4Addr::new(127, 0, 0, 0)), "no host");
+        assert!(!lo.contains(lo.broadcast), "no host");
         assert!(exists(&lo.name));
         assert!(broadcasts(Some(&lo.name)).contains(&lo.broadcast));
         assert!(!broadcasts(None).contains(&lo.broadcast));

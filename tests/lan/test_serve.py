@@ -123,7 +123,7 @@ def test_what_is_not_there_yet_can_be_waited_for(make_lan):
     host.ip("addr", "add", "10.7.0.2/24", "brd", "10.7.0.255", "dev", "later0")
     late.wait_bound("10.7.0.2")
     fixed = host.board("--address", "10.8.0.2", "--wait", bound=False)
-    wait_for(lambda: "lies in no network" in fixed.stderr, 5, "the line that it waits")
+    wait_for(lambda: "no host's address" in fixed.stderr, 5, "the line that it waits")
     host.ip("addr", "add", "10.8.0.2/24", "brd", "10.8.0.255", "dev", "eth0")
     fixed.wait_bound("10.8.0.2")
 

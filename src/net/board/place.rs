@@ -122,7 +122,10 @@ impl fmt::Display for Absence {
             Self::NoLink(name) => write!(f, "{name} has no link"),
             Self::NoAddress(name) => write!(f, "{name} has no IPv4 address with a broadcast"),
             Self::NoneAtAll => f.write_str("no interface has an IPv4 address with a broadcast"),
-            Self::Foreign(address) => write!(f, "{address} lies in no network of this machine"),
+            Self::Foreign(address) => write!(
+                f,
+                "{address} is no host's address in a network of this machine"
+            ),
         }
     }
 }
