@@ -346,11 +346,10 @@ fn line_of_servers(text: &str) -> Result<Vec<SocketAddrV4>, Failure> {
     let mut servers: Vec<SocketAddrV4> = Vec::new();
     for part in text.split(',') {
         let server: SocketAddrV4 = part.trim().parse().map_err(|_| {
-            Failure::value(
-                "--servers",
-                part,
-                "give ADDRESS:PORT, such as 10.3.52.2:1025",
-            )
+            Failure::usage(format!(
+                "--servers: {} is no ADDRESS:PORT, such as 10.3.52.2:1025",
+                quoted(part)
+            ))
         })?;
         if server.port() == 0 || server.ip().is_unspecified() {
             return Err(Failure::usage(format!(
