@@ -61,7 +61,22 @@ class Figures:
         for name in dict.fromkeys(row["chapter"] for row in self.rows):
             rows = [row for row in self.rows if row["chapter"] == name]
             (folder / f"{name}.svg").write_text(chart(name, rows))
-        print(f"\nwritten: {folder / 'figures.json'} and one SVG a chapter")
+        (folder / "figures.md").write_text(self.markdown())
+        print(f"\nwritten: {folder}/figures.json, figures.md and one SVG a chapter")
+
+
+    def markdown(self):
+        """The tables, as docs/performance.md holds a recorded run of them."""
+        lines = [f"Recorded: {self.notes[0] if self.notes else 'here'}."]
+        chapter = None
+        for row in self.rows:
+            if row["chapter"] != chapter:
+                chapter = row["chapter"]
+                lines += ["", f"### {chapter}", "", "| what | median | range |", "|---|---:|---:|"]
+            spread = f"{show(row['least'])} to {show(row['most'])}" if "least" in row else ""
+            lines.append(f"| {row['what']} | {show(row['value'])} {row['unit']} | {spread} |")
+        skipped = [note for note in self.notes[1:] if note.startswith("SKIP")]
+        return "\n".join([*lines, "", *skipped, ""])
 
 
 def show(value):

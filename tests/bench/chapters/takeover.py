@@ -21,7 +21,7 @@ def measure(figures):
     if reason:
         return figures.skip("take-over", reason)
     runs = figures.rounds(20, 4)
-    for interval in figures.rounds(("1s", "100ms", "10ms"), ("1s", "10ms")):
+    for interval in figures.rounds(("1s", "100ms", "50ms", "10ms"), ("1s", "10ms")):
         ours, theirs = {}, {}
         for way in ("kill -9", "SIGTERM"):
             ours[way] = gaps(figures, Ours, f"boardroom at {interval}", interval, way, runs)
@@ -86,7 +86,7 @@ class Keepalived(Group):
     program = "keepalived"
 
     def __init__(self, hosts, interval):
-        super().__init__(hosts, {"1s": "1", "100ms": "0.1", "10ms": "0.01"}[interval])
+        super().__init__(hosts, {"1s": "1", "100ms": "0.1", "50ms": "0.05", "10ms": "0.01"}[interval])
 
     def victim(self, host):
         return self.vrrp_pid(host)
