@@ -24,11 +24,20 @@ esac
 """
 
 
+# What cargo says when crates.io is out of reach, and nothing else is wrong.
+OUT_OF_REACH = ("could not find `cross`", "resolve host", "connect", "timed out", "network", "download")
+
+
 def cross():
+    """`cross` as it is installed, else from crates.io into target/tools, once."""
     found = shutil.which("cross") or ROOT / "target/tools/bin/cross"
     if not pathlib.Path(found).exists():
-        pytest.skip("cross is not installed: cargo install cross --version 0.2.5 --locked "
-                    "--root target/tools")
+        done = run(ROOT / "tests/cargo", "install", "cross", "--version", "0.2.5", "--locked",
+                   "--root", "target/tools", cwd=ROOT, timeout=1_200)
+        errors = done.stderr[done.stderr.find("error:"):].strip()
+        if done.returncode and any(word in errors.lower() for word in OUT_OF_REACH):
+            pytest.skip(f"cross cannot be fetched from crates.io: {errors.splitlines()[-1]}")
+        assert done.returncode == 0, done.stderr
     return found
 
 

@@ -60,7 +60,7 @@ class Election:
             found.append("a datagram came from an address that it does not tell")
         if len(self.answers) != 1:
             found.append(f"{len(self.answers)} answers")
-        elif self.answers[0][1] != self.winner()[1]:
+        elif self.votes and self.answers[0][1] != self.winner()[1]:
             found.append("the answer is not from the highest (vote, address)")
         return found
 

@@ -33,9 +33,8 @@ def program():
 
 
 def is_emulated():
-    """Whether the program is an ARM build: a script runs it by qemu-arm."""
-    with open(program(), "rb") as file:
-        return file.read(2) == b"#!"
+    """Whether the program is an ARM build, that target/firmware/run-* runs."""
+    return Path(program()).name.startswith("run-")
 
 
 def wait_for(condition, seconds=5.0, what="the condition"):

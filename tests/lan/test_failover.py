@@ -20,11 +20,12 @@ class Watcher:
         self.place, self.client = place, place.client()
 
     def masters(self, seconds=0.05):
-        """The addresses that answer one WHOIS."""
+        """The addresses that answer a WHOIS. On a slow machine an answer to the
+        one before may come late, so each counts once."""
         self.client.drain()
         self.client.send(messages.WHOIS, self.place.broadcast, self.place.port)
         found = [messages.answer(data) for data, _ in self.client.gather(seconds)]
-        return sorted(address for _, address in filter(None, found))
+        return sorted({address for _, address in filter(None, found)})
 
     def first(self, seconds=10.0, but=None):
         """Asks until somebody other than `but` answers; (address, seconds it took)."""
