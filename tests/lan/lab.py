@@ -243,6 +243,8 @@ class Place:
         """Runs in the child, before the program."""
         # Whatever becomes of the test, its processes end with it.
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        # A background job's SIGINT is ignored, and that is inherited.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     @contextlib.contextmanager
     def inside(self):

@@ -13,7 +13,9 @@ DEMO = lab.ROOT / "tests/demo/demo"
 def start(**options):
     return subprocess.Popen(
         [str(DEMO)], env={**os.environ, "BOARDROOM_BIN": lab.program()},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        # A background job's SIGINT is ignored, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options)
 
 
 def in_session(session):
