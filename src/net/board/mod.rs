@@ -344,6 +344,7 @@ impl Handler for Driver {
         // Before the first claim: from then on this board is missed.
         self.keep_last_words();
         self.transmit(reactor);
+        self.scan_after_this_turn(now);
         self.tell_notices(reactor);
         self.run_hook(reactor);
         if self.is_ending && !self.hands_over {

@@ -92,6 +92,13 @@ impl Driver {
         self.scan_at = Some(at);
     }
 
+    /// What this turn sent may have failed, and asked for a look that this turn
+    /// is too late for: a timer is never left in the past.
+    pub(super) fn scan_after_this_turn(&mut self, now: Instant) {
+        let next = now + Duration::from_micros(1);
+        self.scan_at = self.scan_at.map(|at| at.max(next));
+    }
+
     /// Looks at the machine's addresses, and follows them.
     pub(super) fn scan(&mut self, reactor: &mut Reactor) {
         let now = reactor.now();
