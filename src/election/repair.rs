@@ -2,8 +2,6 @@
 //! latecomer (R3), and by repeating to old programs (R4, R9).
 
 use super::board::Board;
-use super::notice::Cause;
-use super::rank::Rank;
 use super::round::ASK_EVERY;
 use super::timers::Timer;
 use super::wire::flag;
@@ -139,15 +137,7 @@ impl Board {
         if self.config.failover.is_some() && !again {
             self.broadcast_vote(now);
         } else {
-            let vote = self.votes.of(from).map_or(0, |ballot| ballot.rank.vote);
-            self.yield_to(
-                now,
-                Rank {
-                    vote,
-                    address: from,
-                },
-                Cause::OldMaster(from),
-            );
+            self.yield_to_old(now, from);
         }
     }
 }

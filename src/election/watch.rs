@@ -230,15 +230,13 @@ impl Board {
         if self.peers.of(from).is_none() {
             self.peers.heard(now, from, true, self.rounds);
         }
-        let vote = self.votes.of(from).map_or(0, |ballot| ballot.rank.vote);
-        self.yield_to(
-            now,
-            Rank {
-                vote,
-                address: from,
-            },
-            Cause::OldMaster(from),
-        );
+        self.yield_to_old(now, from);
+    }
+
+    /// Is slave of an old program, whose vote may not have been heard.
+    pub(super) fn yield_to_old(&mut self, now: Instant, address: Ipv4Addr) {
+        let vote = self.votes.of(address).map_or(0, |ballot| ballot.rank.vote);
+        self.yield_to(now, Rank { vote, address }, Cause::OldMaster(address));
     }
 
     /// A WHOIS that says more: a suspicion, a witness, another's epoch, or
