@@ -5,13 +5,14 @@ use crate::outcome::Failure;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A pid file that is ours. It goes with this value.
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
-    _lock: Flock<File>,
+    lock: Flock<File>,
 }
 
 impl PidFile {
@@ -23,11 +24,38 @@ impl PidFile {
                 path.display()
             ))
         };
+        let mut lock = take(path, cannot)?;
+        let pid = format!("{}\n", std::process::id());
+        lock.set_len(0)
+            .and_then(|()| lock.rewind())
+            .and_then(|()| lock.write_all(pid.as_bytes()))
+            .map_err(cannot)?;
+        Ok(Self {
+            path: path.into(),
+            lock,
+        })
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // While the lock is held; what somebody else has put there stays.
+        if is_at(&self.lock, &self.path) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Opens the file and locks it. Who holds it may end in between and take its
+/// name away: a file without a name holds nobody off, so it is made anew.
+fn take(path: &Path, cannot: impl Fn(io::Error) -> Failure) -> Result<Flock<File>, Failure> {
+    for _ in 0..TRIES_MAX {
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false);
-        let file = options.open(path).map_err(cannot)?;
-        let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => lock,
+        let file = options.open(path).map_err(&cannot)?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) if is_at(&lock, path) => return Ok(lock),
+            Ok(_) => {}
             Err((file, _)) => {
                 let mut pid = String::new();
                 let _ = (&file).take(20).read_to_string(&mut pid);
@@ -37,24 +65,20 @@ impl PidFile {
                     pid.trim()
                 )));
             }
-        };
-        let pid = format!("{}\n", std::process::id());
-        lock.set_len(0)
-            .and_then(|()| lock.rewind())
-            .and_then(|()| lock.write_all(pid.as_bytes()))
-            .map_err(cannot)?;
-        Ok(Self {
-            path: path.into(),
-            _lock: lock,
-        })
+        }
     }
+    Err(cannot(io::ErrorKind::ResourceBusy.into()))
 }
 
-impl Drop for PidFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
+/// Whether this open file is the one of that name.
+fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |data: io::Result<fs::Metadata>| data.ok().map(|data| (data.dev(), data.ino()));
+    let own = identity(file.metadata());
+    own.is_some() && own == identity(fs::metadata(path))
 }
+
+/// So often somebody may take the name away.
+const TRIES_MAX: u32 = 100;
 
 #[cfg(test)]
 mod tests {
@@ -74,5 +98,35 @@ mod tests {
         assert!(!path.exists());
         let failure = PidFile::write(Path::new("/br-no-such/pid")).unwrap_err();
         assert!(failure.message.contains("--pid-file"));
+    }
+
+    #[test]
+    fn a_file_that_somebody_else_has_put_there_stays() {
+        let path = std::env::temp_dir().join(format!("br-net-pid-b-{}", std::process::id()));
+        let held = PidFile::write(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "another's\n").unwrap();
+        drop(held);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "another's\n");
+        fs::remove_file(&path).unwrap();
+    }
+
+    /// Threads that take and give back the file as fast as they can: who has it
+    /// finds its own file at that name, each time.
+    #[test]
+    fn who_holds_it_finds_it_there_however_fast_it_changes_hands() {
+        let path = std::env::temp_dir().join(format!("br-net-pid-c-{}", std::process::id()));
+        let take_and_look = || {
+            (0..300)
+                .filter_map(|_| PidFile::write(&path).ok())
+                .map(|held| assert!(is_at(&held.lock, &path)))
+                .count()
+        };
+        let held: usize = std::thread::scope(|scope| {
+            let others = [(); 3].map(|()| scope.spawn(take_and_look));
+            others.map(|one| one.join().unwrap()).iter().sum()
+        });
+        assert!(held > 0);
+        assert!(!path.exists());
     }
 }
