@@ -64,6 +64,7 @@ fn config(line: &str) -> Config {
                 config.failover = Some(times);
             }
             "quorum" => config.quorum = Some(value.parse().unwrap()),
+            "hook" => config.has_hook = value == "yes",
             other => panic!("a setting that is not documented: {other}"),
         }
     }
@@ -108,6 +109,7 @@ fn replay(record: &str) -> (Vec<String>, Vec<String>) {
             ["refused", from] => board.handle_refused(now, to(from), &mut drawn),
             ["timeout"] => board.handle_timeout(now, &mut drawn),
             ["resign"] => board.handle_resign(now),
+            ["let-go"] => board.handle_let_go(now),
             ["sent", ..] => recorded.push((*line).to_string()),
             ["random", _] => {}
             _ => panic!("a line that is not documented: {line}"),

@@ -140,6 +140,7 @@ fn read(parser: &mut Parser) -> Result<Options, Failure> {
     }
     found.board.port = port.unwrap_or(client::PORT);
     found.board.failover = failover.times()?;
+    found.board.has_hook = found.on_change.is_some();
     found.wish.needs_link = found.board.failover.is_some();
     if found.board.name.is_empty() {
         found.board.name = host_name();

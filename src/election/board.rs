@@ -217,20 +217,29 @@ impl Board {
         }
     }
 
-    /// What a dying board would say (F4): its resignation and its VOTE, for a
-    /// guardian to send when the process is gone. None unless it is a master
-    /// with failover.
-    pub fn farewell(&mut self) -> Option<[Datagram; 2]> {
-        let own = self.network?.address;
+    /// What a dying board would say, in this order, for a guardian to send when
+    /// the process is gone: that its lease is free (Q5; unless a program has to
+    /// let go first), its resignation and its VOTE (F4). Nothing unless it is a
+    /// master with failover. It holds until the next ask for the lease.
+    pub fn farewell(&mut self) -> Vec<Datagram> {
+        let Some(network) = self.network else {
+            return Vec::new();
+        };
         if self.role != Role::Master || self.config.failover.is_none() {
-            return None;
+            return Vec::new();
         }
+        let own = network.address;
+        let (epoch, counter) = (self.epoch, self.limits.counter);
+        let release = match self.config.has_hook {
+            true => None,
+            false => self.seal_release(),
+        };
         let resignation = self.seal_last(Text::Resign(own), 0, own);
-        let epoch = self.epoch.next();
-        let present = core::mem::replace(&mut self.epoch, epoch);
+        self.epoch = epoch.next();
         let call = self.seal_last(Text::Call, flag::VERDICT, own);
-        self.epoch = present;
-        Some([resignation, call])
+        // Nothing of it was said: the next message is as if there were none.
+        (self.epoch, self.limits.counter) = (epoch, counter);
+        release.into_iter().chain([resignation, call]).collect()
     }
 
     /// The next datagram to send, from the own address and port.
@@ -349,8 +358,13 @@ impl Board {
         master: Option<Rank>,
         cause: Cause,
     ) {
-        if role == Role::Slave && cause != Cause::Lease {
-            self.give_up_lease(now);
+        if role == Role::Slave {
+            if self.role == Role::Master {
+                self.begin_letting_go(cause);
+            }
+            if cause != Cause::Lease {
+                self.give_up_lease(now);
+            }
         }
         let was = core::mem::replace(&mut self.role, role);
         let before = core::mem::replace(&mut self.master, master);

@@ -21,6 +21,9 @@ pub struct Config {
     /// The number of all boards, if a majority of them has to grant the
     /// mastership (Q1–Q5). Needs failover.
     pub quorum: Option<u16>,
+    /// A program hears of each change. With a quorum it is given time to let
+    /// go of the office before another board can be master (Q6).
+    pub has_hook: bool,
     /// The keys, if messages are to be signed (K1–K6).
     pub keys: Option<Keys>,
 }
@@ -34,6 +37,7 @@ impl Default for Config {
             answer: Answer::Unicast,
             failover: None,
             quorum: None,
+            has_hook: false,
             keys: None,
         }
     }

@@ -14,7 +14,8 @@
 //!   grant names, and for one sixteenth less than the length. While grants of
 //!   a majority of the N boards count so, it may be master.
 //! - **Q4** Who gives up says so: grants to it are void, and whatever was on
-//!   its way to it counts no more.
+//!   its way to it counts no more. Who has a program that must first let go of
+//!   the office says so only then.
 //!
 //! Two majorities of N share a board. That board's grant to the first ends, by
 //! true time, after the first has stopped counting it (15/16 by a clock up to
@@ -47,6 +48,8 @@ const CUT_OFF: u64 = 4;
 /// The part of the length that a winner leaves unused: 1/50 for two clocks
 /// that err by 1 % in opposite directions, the rest for stopping in time.
 const MARGIN: u64 = 16;
+/// The part that it leaves unused to give its program time to let go.
+const NOTICE: u64 = 4;
 /// How far an ask or a release may be ahead of the ask last granted.
 const SPAN: u32 = 256;
 
@@ -135,6 +138,14 @@ impl Lease {
         }
     }
 
+    /// The same for a winner whose program needs time to let go of the office:
+    /// it counts grants for three quarters of the length only.
+    #[must_use]
+    pub fn with_notice(mut self) -> Self {
+        self.margin = self.quorum.length / NOTICE;
+        self
+    }
+
     /// The number of boards and the length.
     pub const fn quorum(&self) -> &Quorum {
         &self.quorum
@@ -212,16 +223,20 @@ impl Lease {
         }
     }
 
-    /// Gives up (Q4). Says whether others have to be told.
+    /// Counts no grant any more; they run on until [`Lease::release`] (Q4).
+    /// Says whether there may be any.
     pub fn give_up(&mut self, now: Instant) -> bool {
         self.tick(now);
-        let Some(bid) = self.bid.take() else {
-            return false;
-        };
-        if self.given.is_some_and(|given| given.to == bid.address) {
+        self.bid.take().is_some_and(|bid| !bid.asks.is_empty())
+    }
+
+    /// What this board granted to itself, at `own`, is free. The others have to
+    /// be told.
+    pub fn release(&mut self, now: Instant, own: Ipv4Addr) {
+        self.tick(now);
+        if self.given.is_some_and(|given| given.to == own) {
             self.given = None;
         }
-        !bid.asks.is_empty()
     }
 
     /// Whether an ask has to be sent now.

@@ -96,9 +96,25 @@ fn a_majority_makes_a_holder_until_a_sixteenth_before_the_end() {
     assert!(!lease.is_held(at(3_000)));
     assert!(!lease.handle_grant(at(3_001), ip(2), 8), "too late");
     assert!(
-        lease.handle_ask(at(3_001), ip(3), 1),
-        "the own grant is free"
+        !lease.handle_ask(at(3_001), ip(3), 1),
+        "the own grant runs on"
     );
+    lease.release(at(3_002), ip(1));
+    assert!(lease.handle_ask(at(3_002), ip(3), 1), "it is free");
+}
+
+#[test]
+fn a_holder_with_a_program_stops_a_quarter_before_the_end() {
+    let mut lease = ready().with_notice();
+    lease.bid(at(2_000), ip(1));
+    lease.asked(at(2_000), 7, false);
+    lease.handle_grant(at(2_300), ip(2), 7);
+    assert_eq!(lease.held_until(), Some(at(3_200)));
+    assert_eq!(lease.poll_timeout(), Some(at(2_400)), "the renewal");
+    // Between two clocks that err by 1 % more than a fifth of it is left.
+    let held_at_most = lease.usable().micros() * 100 / 99;
+    let rest = LENGTH.micros() * 100 / 101 - held_at_most;
+    assert!(rest > LENGTH.micros() / 5, "{rest} µs for the program");
 }
 
 #[test]
@@ -193,6 +209,9 @@ struct Node {
     since: (u64, u64),
     word: u32,
     give_up_at: u64,
+    /// It has a program that must let go first, and when that will have.
+    has_hook: bool,
+    release_at: Option<u64>,
     side: u8,
 }
 
@@ -246,9 +265,11 @@ impl World {
             holder: None,
             random,
         };
-        for _ in 0..boards {
+        for n in 0..boards {
             let node = Node {
                 lease: Lease::new(Instant::ZERO, quorum(boards)),
+                has_hook: n % 4 == 3,
+                release_at: None,
                 alive: true,
                 paused_until: 0,
                 rate: 1_000_000,
@@ -281,6 +302,10 @@ impl World {
         node.word = word;
         node.alive = true;
         node.lease = Lease::new(node.now(time), quorum(boards));
+        node.release_at = None;
+        if node.has_hook {
+            node.lease = node.lease.clone().with_notice();
+        }
         if self.mistake == Mistake::GrantsAfterRestart {
             node.lease.grants_from = Instant::ZERO;
         }
@@ -351,16 +376,22 @@ impl World {
         if bids {
             node.lease.bid(now, ip(n as u8));
             node.give_up_at = time + patience;
+            node.release_at = None;
         } else if time > node.give_up_at {
             let kept = node.lease.bid.clone();
             if node.lease.give_up(now) {
-                node.word = node.word.wrapping_add(1);
-                let word = node.word;
+                let lets_go = if node.has_hook { patience / 10 } else { 0 };
+                node.release_at = Some(time + lets_go);
                 if mistake == Mistake::KeepsGrantsAfterRelease {
                     node.lease.bid = kept;
                 }
-                self.broadcast(n, Message::Release(word));
             }
+        }
+        if node.release_at.take_if(|at| *at <= time).is_some() {
+            node.lease.release(now, ip(n as u8));
+            node.word = node.word.wrapping_add(1);
+            let word = node.word;
+            self.broadcast(n, Message::Release(word));
         }
         let node = &mut self.nodes[n];
         if node.lease.wants_to_ask(now) {

@@ -8,7 +8,7 @@ use super::lease::{Lease, Quorum};
 use super::notice::{Cause, Notice};
 use super::rank::Rank;
 use super::timers::Timer;
-use super::wire::{self, Text, Trailer, flag};
+use super::wire::{self, Datagram, Text, Trailer, flag};
 use crate::time::{Duration, Instant};
 use core::net::Ipv4Addr;
 
@@ -27,6 +27,10 @@ pub(super) struct Candidacy {
     told: bool,
     /// When anything was heard of another host.
     heard: Instant,
+    /// A program still lets go of the office that this board has left.
+    letting_go: bool,
+    /// The others are to be told that they may grant to somebody else.
+    owes_release: bool,
 }
 
 /// How the lease stands, for people.
@@ -41,12 +45,15 @@ pub struct LeaseStatus {
 }
 
 impl Candidacy {
-    pub(super) fn new(now: Instant, boards: u16, interval: Duration) -> Self {
+    fn new(now: Instant, quorum: Quorum, has_hook: bool) -> Self {
+        let lease = Lease::new(now, quorum);
         Self {
-            lease: Lease::new(now, Quorum::new(boards, interval)),
+            lease: if has_hook { lease.with_notice() } else { lease },
             waiting: None,
             told: false,
             heard: now,
+            letting_go: false,
+            owes_release: false,
         }
     }
 
@@ -64,9 +71,13 @@ impl Board {
         let (Some(boards), Some(failover)) = (self.config.quorum, self.config.failover) else {
             return;
         };
+        let quorum = Quorum::new(boards, failover.interval);
         match &mut self.candidacy {
-            Some(candidacy) => candidacy.lease.handle_address(now),
-            none => *none = Some(Candidacy::new(now, boards, failover.interval)),
+            Some(candidacy) => {
+                candidacy.lease.handle_address(now);
+                candidacy.owes_release = false;
+            }
+            none => *none = Some(Candidacy::new(now, quorum, self.config.has_hook)),
         }
     }
 
@@ -76,6 +87,7 @@ impl Board {
             return self.take_office(now, own, cause);
         };
         candidacy.lease.bid(now, own.address);
+        candidacy.owes_release = false;
         self.master = None;
         self.await_lease(cause);
         self.end_watch();
@@ -238,26 +250,66 @@ impl Board {
         self.on_lease_due(now);
     }
 
-    /// No longer the winner: says so, and frees the grants (Q5).
+    /// No longer the winner: says so, and frees the grants (Q5), unless a
+    /// program still lets go of the office.
     pub(super) fn give_up_lease(&mut self, now: Instant) {
-        let own = self.own_rank();
         let Some(candidacy) = &mut self.candidacy else {
             return;
         };
         candidacy.waiting = None;
         self.timers.stop(Timer::Lease);
-        if !candidacy.lease.give_up(now) {
-            return;
+        if candidacy.lease.give_up(now) {
+            candidacy.owes_release = true;
+            self.release_lease(now);
         }
-        if let Some(network) = self.network {
-            let vote = own.map_or(1, |own| own.vote);
-            let rank = Rank {
-                vote,
-                address: network.address,
-            };
-            let release = self.seal(Text::LeaseAsk(rank), flag::RELEASE, None);
+    }
+
+    /// The office is left for another reason than that this board was asked to
+    /// hand over: its program is told only now.
+    pub(super) fn begin_letting_go(&mut self, cause: Cause) {
+        let letting_go = self.config.has_hook && cause != Cause::HandOver;
+        if let Some(candidacy) = &mut self.candidacy {
+            candidacy.letting_go = letting_go;
+        }
+    }
+
+    /// Whether the driver is to tell when the program has let go.
+    pub fn is_letting_go(&self) -> bool {
+        self.candidacy
+            .as_ref()
+            .is_some_and(|candidacy| candidacy.letting_go)
+    }
+
+    /// The program that was told `slave` has ended: somebody else may be master
+    /// (Q5).
+    pub fn handle_let_go(&mut self, now: Instant) {
+        if let Some(candidacy) = &mut self.candidacy {
+            candidacy.letting_go = false;
+            self.release_lease(now);
+        }
+    }
+
+    fn release_lease(&mut self, now: Instant) {
+        let free = |candidacy: &Candidacy| candidacy.owes_release && !candidacy.letting_go;
+        let Some(candidacy) = self.candidacy.as_mut().filter(|it| free(it)) else {
+            return;
+        };
+        candidacy.owes_release = false;
+        if let Some(release) = self.seal_release() {
             self.broadcast(release);
         }
+        if let (Some(candidacy), Some(network)) = (&mut self.candidacy, self.network) {
+            candidacy.lease.release(now, network.address);
+        }
+    }
+
+    /// `? IP N` with the flag release; none without a quorum or an address.
+    pub(super) fn seal_release(&mut self) -> Option<Datagram> {
+        self.candidacy.as_ref()?;
+        let address = self.network?.address;
+        let vote = self.vote().unwrap_or(1);
+        let rank = Rank { vote, address };
+        Some(self.seal(Text::LeaseAsk(rank), flag::RELEASE, None))
     }
 
     /// Sets the lease's timer anew.

@@ -206,3 +206,152 @@ fn boards_that_differ_in_their_quorum_count_no_grants_of_each_other() {
     };
     assert!(lan.hosts.iter().any(differs));
 }
+
+// A program that has to let go of the office (Q6).
+
+fn lan_with_hooks(boards: u8, interval_ms: u64) -> Lan {
+    let votes: Vec<&[u8]> = vec![&[]; usize::from(boards)];
+    Lan::new(&votes, |config| {
+        config.failover = Some(Failover::new(millis(interval_ms)));
+        config.quorum = Some(boards.into());
+        config.has_hook = true;
+    })
+}
+
+/// Has the others call until another one has won; the old master.
+fn depose(lan: &mut Lan) -> u8 {
+    let [old] = lan.masters()[..] else {
+        panic!("one master: {:?}", lan.masters())
+    };
+    for _ in 0..20 {
+        lan.call();
+        lan.run_watched(millis(150));
+        if lan.masters() != [old] {
+            return old;
+        }
+    }
+    panic!("{old} wins each time");
+}
+
+#[test]
+fn q6_who_leaves_has_a_fifth_of_the_length_before_the_next_begins() {
+    let mut lan = lan_with_hooks(5, 1_000);
+    let length = millis(1_700);
+    lan.run(Duration::from_secs(5));
+    for _ in 0..10 {
+        let [old] = lan.masters()[..] else {
+            panic!("one master")
+        };
+        lan.cut(old);
+        let without = lan.run_watched(Duration::from_secs(6));
+        assert_ne!(lan.masters(), [old]);
+        assert_eq!(lan.masters().len(), 1);
+        assert!(without >= length / 5, "{without}");
+        lan.mend();
+        let now = lan.now;
+        lan.board(old).handle_let_go(now);
+        lan.run_watched(Duration::from_secs(3));
+    }
+}
+
+#[test]
+fn q6_nobody_is_granted_before_the_program_has_let_go_or_the_length_is_over() {
+    let mut lan = lan_with_hooks(3, 1_000);
+    lan.run(Duration::from_secs(5));
+    let mut lets_go = false;
+    for _ in 0..10 {
+        let old = depose(&mut lan);
+        assert!(lan.masters().is_empty(), "the winner waits");
+        assert!(lan.board(old).is_letting_go());
+        if lets_go {
+            let now = lan.now;
+            lan.board(old).handle_let_go(now);
+            let without = lan.run_watched(millis(100));
+            assert!(without <= millis(5), "{without}");
+        } else {
+            let without = lan.run_watched(millis(2_000));
+            assert!(without >= millis(200), "{without}");
+            let now = lan.now;
+            lan.board(old).handle_let_go(now);
+        }
+        lan.run_watched(millis(500));
+        assert_eq!(lan.masters().len(), 1);
+        lets_go = !lets_go;
+    }
+}
+
+#[test]
+fn q6_who_wins_again_while_its_program_lets_go_releases_nothing() {
+    let mut lan = lan_with_hooks(3, 1_000);
+    lan.run(Duration::from_secs(5));
+    let mut again = 0;
+    for _ in 0..10 {
+        let old = depose(&mut lan);
+        for _ in 0..30 {
+            lan.call();
+            lan.run_watched(millis(150));
+            if lan.masters() == [old] {
+                break;
+            }
+        }
+        let (now, since) = (lan.now, lan.wire.len());
+        let is_again = lan.masters() == [old];
+        again += u32::from(is_again);
+        lan.board(old).handle_let_go(now);
+        lan.run_watched(Duration::from_secs(3));
+        let releases = lan.wire[since..]
+            .iter()
+            .filter(|frame| frame.3[0] == b'?' && frame.3[23] & flag::RELEASE != 0);
+        assert!(
+            !is_again || releases.count() == 0,
+            "its new lease is no free one"
+        );
+        assert_eq!(lan.masters().len(), 1);
+    }
+    assert!(again > 0, "it wins again now and then");
+}
+
+#[test]
+fn a_hand_over_that_waited_for_its_program_takes_milliseconds() {
+    let mut lan = lan_with_hooks(3, 1_000);
+    lan.run(Duration::from_secs(5));
+    let [old] = lan.masters()[..] else {
+        panic!("one master")
+    };
+    let now = lan.now;
+    lan.board(old).handle_resign(now);
+    assert!(!lan.board(old).is_letting_go());
+    let without = lan.run_watched(millis(300));
+    assert!(without <= millis(5), "{without}");
+}
+
+/// What a guardian says frees the lease too, if no program holds the office.
+#[test]
+fn q5_a_farewell_frees_the_lease_of_who_has_no_program() {
+    for has_hook in [false, true] {
+        let votes: [&[u8]; 3] = [&[], &[], &[]];
+        let mut lan = Lan::new(&votes, |config| {
+            config.failover = Some(Failover::new(millis(1_000)));
+            config.quorum = Some(3);
+            config.has_hook = has_hook;
+        });
+        lan.run(Duration::from_secs(5));
+        let [old] = lan.masters()[..] else {
+            panic!("one master")
+        };
+        let farewell = lan.board(old).farewell();
+        assert_eq!(farewell.len(), if has_hook { 2 } else { 3 });
+        lan.kill(old);
+        for bytes in farewell {
+            lan.inject(at(old, 2000), at(255, 2000), &bytes);
+        }
+        let without = lan.run_watched(millis(100));
+        let masters = lan.masters().len();
+        match has_hook {
+            false => assert!(masters == 1 && without <= millis(5), "{without}"),
+            true => assert_eq!(masters, 0, "the program may still run"),
+        }
+        lan.run_watched(Duration::from_secs(2));
+        assert_eq!(lan.masters().len(), 1);
+    }
+}

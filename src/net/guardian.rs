@@ -4,7 +4,8 @@
 //!
 //! The board writes its last words beforehand, whenever they change, into a
 //! piece of memory that both have open: its resignation and the VOTE that
-//! follows, sealed and ready. So the others need not find out that it is dead.
+//! follows, and with a quorum that its lease is free, sealed and ready. So the
+//! others need not find out that it is dead.
 
 use super::child::{Child, End, Start};
 use super::clock;
@@ -36,8 +37,8 @@ pub struct LastWords {
     pub from: SocketAddrV4,
     /// The broadcast address of its network.
     pub to: Ipv4Addr,
-    /// The resignation, and the VOTE.
-    pub words: [Datagram; 2],
+    /// What it is, in this order; those that are all zeros are none.
+    pub words: [Datagram; WORDS],
 }
 
 /// The board's side: where its last words are kept.
@@ -63,13 +64,12 @@ impl Will {
 impl LastWords {
     fn to_bytes(self) -> [u8; LEN] {
         let mut bytes = [0; LEN];
-        let parts: [&[u8]; 6] = [
+        let parts: [&[u8]; 5] = [
             &[VALID],
             &self.from.ip().octets(),
             &self.from.port().to_be_bytes(),
             &self.to.octets(),
-            &self.words[0],
-            &self.words[1],
+            self.words.as_flattened(),
         ];
         for (place, byte) in bytes.iter_mut().zip(parts.into_iter().flatten()) {
             *place = *byte;
@@ -79,11 +79,11 @@ impl LastWords {
 
     fn from_bytes(bytes: &[u8; LEN]) -> Option<Self> {
         let (&[valid, a, b, c, d, high, low, e, f, g, h], words) = bytes.split_first_chunk()?;
-        let (first, second) = words.split_first_chunk()?;
+        let (words, _) = words.as_chunks();
         (valid == VALID).then_some(Self {
             from: SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low])),
             to: Ipv4Addr::new(e, f, g, h),
-            words: [*first, *second.first_chunk()?],
+            words: *words.first_chunk()?,
         })
     }
 
@@ -91,7 +91,8 @@ impl LastWords {
     fn say(&self) -> io::Result<()> {
         let socket = Udp::bind(self.from, Shared(false))?;
         let to = SocketAddrV4::new(self.to, self.from.port());
-        self.words.iter().try_for_each(|word| socket.send(to, word))
+        let said = self.words.iter().filter(|word| word.first() != Some(&0));
+        said.into_iter().try_for_each(|word| socket.send(to, word))
     }
 }
 
@@ -247,8 +248,10 @@ impl Guardian {
 }
 
 const VALID: u8 = 1;
-/// Validity, address, port, broadcast address, two datagrams.
-const LEN: usize = 1 + 4 + 2 + 4 + 2 * MESSAGE_LEN;
+/// Last words at most.
+pub const WORDS: usize = 3;
+/// Validity, address, port, broadcast address, datagrams.
+const LEN: usize = 1 + 4 + 2 + 4 + WORDS * MESSAGE_LEN;
 const SIGNALS: &[Signal] = &[
     Signal::SIGTERM,
     Signal::SIGINT,
@@ -270,7 +273,7 @@ mod tests {
         LastWords {
             from,
             to: Ipv4Addr::new(127, 255, 255, 255),
-            words: [[0x2d; MESSAGE_LEN], [0x56; MESSAGE_LEN]],
+            words: [[0; MESSAGE_LEN], [0x2d; MESSAGE_LEN], [0x56; MESSAGE_LEN]],
         }
     }
 

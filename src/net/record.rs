@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! boardroom-record 1
-//! config port=2000 strict=no answer=unicast failover=1s patience=500ms quorum=3 keys=yes name=Peter
+//! config port=2000 strict=no answer=unicast failover=1s patience=500ms quorum=3 hook=yes keys=yes name=Peter
 //! turn 81234567                          a turn of the loop begins: the clock, in µs
 //! network 10.3.52.2 10.3.52.255          own address and broadcast address
 //! network none
@@ -13,6 +13,7 @@
 //! refused 10.3.52.3:2000
 //! timeout
 //! resign
+//! let-go                                 the hook has ended, after the office had
 //! random 3735928559                      drawn while the line above was handled
 //! sent 10.3.52.255:2000 2320…            output, to be compared
 //! full                                   the file is at its limit; nothing follows
@@ -69,6 +70,9 @@ impl Record {
         }
         if let Some(boards) = config.quorum {
             let _ = write!(record.text, " quorum={boards}");
+        }
+        if config.has_hook {
+            record.text.push_str(" hook=yes");
         }
         if config.keys.is_some() {
             // The key itself is nobody's business: such a record is for reading.

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import select
+import signal
 import socket
 import statistics
 import struct
@@ -161,6 +162,103 @@ def test_a_minority_has_no_master_and_says_so_once(quorum_lan, tmp_path, key):
     lab.wait_for(lambda: asker.run("whois", "--timeout", "200ms").code == 0, 10, "a master")
     found = asker.run("whois", "--key-file", key)
     assert found.code == 0 and "(verified)" in found.stdout, found.stdout + found.stderr
+
+
+# A program that must let go of the office before another board can have it (Q6).
+
+NOTES = """#!/bin/sh
+[ $1 = slave ] && [ $4 = 0 ] && exit 0
+echo "begin $1 $2" >>{log}
+[ $1 = slave ] && sleep {seconds}
+echo "end $1 $2" >>{log}
+"""
+
+
+@pytest.fixture
+def notes(tmp_path):
+    """notes(seconds): a hook that takes so long to let go; what all of them noted."""
+    log, path = tmp_path / "notes.log", tmp_path / "notes"
+    log.touch()
+
+    def make(seconds):
+        path.write_text(NOTES.format(log=log, seconds=seconds))
+        path.chmod(0o755)
+        return path, lambda: log.read_text().splitlines()
+
+    return make
+
+
+def test_a_hook_is_told_of_a_lost_lease_in_time_to_let_go(make_lan, notes):
+    """At an interval of 1 s there are 0.39 s for it."""
+    program, noted = notes(0.2)
+    lan = make_lan([2, 3, 4])
+    for host in lan.hosts:
+        host.board("--quorum", 3, "--on-change", program)
+    for _ in range(3):
+        lab.wait_for(lambda: noted()[-1:] and noted()[-1].startswith("end master"), 15,
+                     "a master's hook")
+        began = len(noted())
+        old = noted()[-1].split()[2]
+        host = next(host for host in lan.hosts if host.address == old)
+        plug(lan, host, False)
+        lab.wait_for(lambda: len(noted()) >= began + 4, 15, "the next master's hook")
+        plug(lan, host, True)
+        told = noted()[began:began + 4]
+        new = told[2].split()[2]
+        assert told == [f"begin slave {old}", f"end slave {old}",
+                        f"begin master {new}", f"end master {new}"]
+        assert new != old
+        time.sleep(2)
+
+
+def test_a_winner_waits_until_the_old_masters_hook_has_let_go(loopback, notes):
+    """However long the lease would run: it takes as long as the hook does."""
+    program, noted = notes(0.6)
+    for number in (2, 3, 4):
+        loopback.board(number, "--interval", "4s", "--quorum", 3, "--on-change", program)
+    lab.wait_for(lambda: noted()[-1:] and noted()[-1].startswith("end master"), 30,
+                 "a master's hook")
+    client = loopback.client()
+    changes = 0
+    while changes < 3:
+        began, old = len(noted()), noted()[-1].split()[2]
+        called = time.monotonic()
+        client.send(messages.VOTE, loopback.broadcast, loopback.port)
+        time.sleep(0.4)
+        if len(noted()) == began:
+            continue
+        lab.wait_for(lambda: len(noted()) >= began + 4, 10, "the next master's hook")
+        assert time.monotonic() - called < 3, "the lease would run for 6.2 s"
+        changes += 1
+        told = noted()[began:began + 4]
+        new = told[2].split()[2]
+        assert told == [f"begin slave {old}", f"end slave {old}",
+                        f"begin master {new}", f"end master {new}"]
+    client.close()
+
+
+@pytest.mark.skipif(lab.is_emulated(), reason="this kernel runs no ARM file")
+def test_a_guardian_frees_the_lease_of_a_board_that_died(loopback):
+    boards = {f"127.0.0.{n}": loopback.board(n, "--interval", "2s", "--quorum", 3, "--guardian")
+              for n in (2, 3, 4)}
+    client = loopback.client()
+
+    def master():
+        client.drain()
+        client.send(messages.WHOIS, loopback.broadcast, loopback.port)
+        told = client.receive(0.05)
+        return told and messages.answer(told[0])[1]
+
+    old = lab.wait_for(master, 20, "a master")
+    # It asks for its lease every 0.8 s: a late farewell has to be a new one.
+    time.sleep(2)
+    path = f"/proc/{boards[old].pid}/task/{boards[old].pid}/children"
+    os.kill(int(open(path).read().split()[0]), signal.SIGKILL)
+    died = time.monotonic()
+    new = lab.wait_for(lambda: (one := master()) != old and one, 10, "another master")
+    assert time.monotonic() - died < 1, "the lease would run for 3.2 s"
+    assert new in boards
+    client.close()
 
 
 class Forger:

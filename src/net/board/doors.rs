@@ -90,6 +90,16 @@ impl Driver {
         }
     }
 
+    /// Once the program that was told of the office's end has ended, another
+    /// board may be master.
+    pub(super) fn end_letting_go(&mut self, reactor: &Reactor) {
+        if self.board.is_letting_go() && self.hook.as_ref().is_none_or(Hook::is_idle) {
+            self.tape(|record| record.word("let-go"));
+            self.board.handle_let_go(reactor.now());
+            self.transmit(reactor);
+        }
+    }
+
     pub(super) fn handle_signals(&mut self, reactor: &mut Reactor) {
         while let Some(signal) = self.signals.1.take_next() {
             let now = reactor.now();

@@ -20,7 +20,7 @@ pub use place::Wish;
 
 use super::control::Control;
 use super::entropy::OsEntropy;
-use super::guardian::{self, LastWords, Will};
+use super::guardian::{self, LastWords, WORDS, Will};
 use super::hook::Hook;
 use super::log::{Level, Log, Target};
 use super::netlink::Doorbell;
@@ -29,7 +29,8 @@ use super::reactor::{Handler, Key, Reactor, Ready};
 use super::record::{Record, Source};
 use super::signals::Signals;
 use super::sys::Batch;
-use crate::election::{Board, Config, Epoch, Network, Role};
+use crate::election::wire::MESSAGE_LEN;
+use crate::election::{Board, Config, Count, Epoch, Network, Role};
 use crate::outcome::{Failure, Outcome};
 use crate::time::{Duration, Instant};
 use core::net::SocketAddrV4;
@@ -142,10 +143,10 @@ struct Driver {
     scanned: Option<Instant>,
     control: Option<Control>,
     hook: Option<Hook>,
-    /// What the guardian says when this process is dead, and the role and
-    /// round of which that was kept.
+    /// What the guardian says when this process is dead; the role, the round
+    /// and the number of asks for the lease of which that was kept.
     will: Option<Will>,
-    kept: (Role, Epoch),
+    kept: (Role, Epoch, u64),
     started: Instant,
     log: Log,
     log_key: Option<Key>,
@@ -191,7 +192,7 @@ impl Driver {
                 .on_change
                 .map(|program| Hook::new(program, HOOK_LIMIT)),
             will: None,
-            kept: (Role::Slave, Epoch::NONE),
+            kept: (Role::Slave, Epoch::NONE, 0),
             started: reactor.now(),
             log: Log::new(options.log, options.verbose),
             log_key: None,
@@ -241,21 +242,23 @@ impl Driver {
     /// The guardian is to know at any moment what to say.
     fn keep_last_words(&mut self) {
         let Some(will) = &self.will else { return };
-        let present = (self.board.role(), self.board.epoch());
+        let asks = self.board.counters().of(Count::LeaseAsked);
+        let present = (self.board.role(), self.board.epoch(), asks);
         if core::mem::replace(&mut self.kept, present) == present {
             return;
         }
-        let place = self.open.as_ref().map(|open| &open.place);
-        let words = self
-            .board
-            .farewell()
-            .zip(place)
-            .map(|(words, place)| LastWords {
-                from: SocketAddrV4::new(place.address, self.board.config().port),
-                to: place.broadcast,
-                words,
-            });
-        will.keep(words.as_ref());
+        let mut words = [[0; MESSAGE_LEN]; WORDS];
+        let farewell = self.board.farewell();
+        for (place, word) in words.iter_mut().zip(&farewell) {
+            *place = *word;
+        }
+        let place = self.open.as_ref().filter(|_| !farewell.is_empty());
+        let last = place.map(|open| LastWords {
+            from: SocketAddrV4::new(open.place.address, self.board.config().port),
+            to: open.place.broadcast,
+            words,
+        });
+        will.keep(last.as_ref());
     }
 
     fn tape(&mut self, write: impl FnOnce(&mut Record)) {
@@ -347,6 +350,7 @@ impl Handler for Driver {
         self.scan_after_this_turn(now);
         self.tell_notices(reactor);
         self.run_hook(reactor);
+        self.end_letting_go(reactor);
         if self.is_ending && !self.hands_over {
             // Whatever the hook still does, this board is gone.
             self.leave_place(reactor);

@@ -109,6 +109,7 @@ fn input(
         }
         ("timeout", []) => board.handle_timeout(now, drawn),
         ("resign", []) => board.handle_resign(now),
+        ("let-go", []) => board.handle_let_go(now),
         _ => return None,
     }
     Some(())
@@ -129,6 +130,7 @@ fn read_config(line: &str) -> Option<Config> {
             ("failover", span) => config.failover = Some(Failover::new(Duration::parse(span)?)),
             ("patience", span) => patience = Duration::parse(span),
             ("quorum", boards) => config.quorum = boards.parse().ok(),
+            ("hook", hook) => config.has_hook = hook == "yes",
             // With a key the record is for reading only.
             _ => return None,
         }

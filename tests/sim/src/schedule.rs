@@ -130,6 +130,7 @@ impl Schedule {
             },
             failover,
             quorum: self.options.quorum.then_some(self.options.boards as u16),
+            has_hook: false,
             keys: (self.options.mode == Mode::Key).then(|| Keys {
                 ring: self.ring.clone(),
                 seed,
