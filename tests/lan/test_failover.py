@@ -104,18 +104,6 @@ def test_a_killed_master_is_replaced(loopback, interval, median, most):
     assert statistics.median(took) <= median and max(took) <= most, took
 
 
-def test_twenty_kills_in_a_row(loopback):
-    options = ("--interval", "20ms")
-    boards = start(loopback, range(2, 6), *options)
-    watcher = Watcher(loopback)
-    for _ in range(20):
-        master, _ = watcher.first()
-        boards[master].kill()
-        watcher.first(but=master)
-        again(loopback, boards, master, *options)
-    watcher.settled()
-
-
 def test_sigterm_hands_over_without_a_gap(loopback):
     boards = start(loopback, range(2, 6), "--failover")
     watcher, took = Watcher(loopback), []

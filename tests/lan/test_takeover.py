@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+import kills
 import lab
 import messages
 from lab import wait_for
@@ -128,16 +129,15 @@ def test_a_pulled_cable_is_a_lost_master_and_a_late_link_is_no_start(make_lan):
     assert board.stderr.count("no network") == 1
 
 
-def test_kills_in_a_row_leave_one_master_each_time(loopback):
-    """BOARDROOM_KILLS=1000 for a release."""
-    team = Team(loopback, "--interval", "50ms", count=4)
-    for _ in range(int(os.environ.get("BOARDROOM_KILLS", "15"))):
-        master = team.settle()
-        master.kill()
-        next_claim(team.observer, but=master.address)
-        wait_for(lambda: len(team.answers()) == 1, 5, "one answer")
-        loopback.processes.remove(master)
-        team.add(int(master.address.rsplit(".", 1)[1]))
+def test_kills_in_a_row_leave_one_master_each_time(loopback, tmp_path):
+    """BOARDROOM_KILLS=1000 for a release; wrong ones leave their records."""
+    wanted = int(os.environ.get("BOARDROOM_KILLS", "40"))
+    found = kills.kill_many(loopback, wanted, 0.02, keep=tmp_path, tell=print)
+    print(kills.line_of(found, 0.02))
+    assert not [kill for kill in found if kill.is_the_boards_fault()], tmp_path
+    late = sum(kill.is_wrong() for kill in found)
+    if late > wanted // 4:
+        pytest.skip(f"this machine is too busy: {late} of {wanted} kills tell nothing")
 
 
 # The hook.
