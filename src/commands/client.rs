@@ -29,8 +29,9 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads them; `help` is what `--help` prints.
-    pub fn read(parser: &mut Parser, help: &str) -> Result<Self, Failure> {
+    /// Reads them; `help` is what `--help` prints. `--timeout`, `--key-file` and
+    /// `--no-newline` only where the command `asks`.
+    pub fn read(parser: &mut Parser, help: &str, asks: bool) -> Result<Self, Failure> {
         let (mut port, mut interface, mut to) = (None, None, None);
         let (mut timeout, mut newline, mut json) = (TIMEOUT, true, false);
         let mut keys = None;
@@ -43,12 +44,12 @@ impl Options {
                 }
                 Arg::Long("interface") => interface = Some(options::text(parser, "--interface")?),
                 Arg::Long("to") => to = Some(options::text(parser, "--to")?),
-                Arg::Long("timeout") => {
+                Arg::Long("timeout") if asks => {
                     let text = options::text(parser, "--timeout")?;
                     timeout = options::duration("--timeout", &text, TIMEOUT_LEAST, TIMEOUT_MOST)?;
                 }
-                Arg::Long("key-file") => keys = Some(options::keys(parser)?),
-                Arg::Long("no-newline") => newline = false,
+                Arg::Long("key-file") if asks => keys = Some(options::keys(parser)?),
+                Arg::Long("no-newline") if asks => newline = false,
                 Arg::Long("json") => json = true,
                 other => return Err(other.unexpected().into()),
             }

@@ -36,15 +36,16 @@ Options:
   --json                print a JSON object a line
   -h, --help            print this help
 
-No other board may run on the network and port meanwhile. It takes about half
-a minute.
+No other board may run on the network and port meanwhile, and a board with a
+key cannot be judged: it believes nobody without it. It takes about half a
+minute.
 
 Exit code: 0 all rules right, 1 some wrong or no board votes, 2 wrong usage,
 4 cannot judge (no interface, port taken).
 ";
 
 fn run(parser: &mut Parser) -> Outcome {
-    let options = Options::read(parser, HELP)?;
+    let options = Options::read(parser, HELP, false)?;
     let mut mouths = Mouths::open(&options)?;
     let mut reactor = Reactor::new(1);
     mouths.watch(&mut reactor);

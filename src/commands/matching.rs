@@ -57,6 +57,7 @@ Server and client options:
   --port PORT           the tracker's port (default: 8080)
   --interface NAME      with auto: ask for the master on this interface only
   --election-port PORT  with auto: the boards' UDP port (default: 2000)
+  --key-file FILE       with auto: believe only a master that has this key
   --wait                wait for a tracker that is not there yet, instead of
                         saying so and ending
   --quiet               print results only, not every message

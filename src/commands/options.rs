@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::election::Keys;
-use crate::net::host::{ELECTION_PORT, MasterQuestion};
+use crate::net::host::MasterQuestion;
 use crate::net::keyfile;
 use crate::service::Server;
 use crate::time::Duration;
@@ -112,8 +112,8 @@ pub fn role<'a>(parser: &mut Parser, help: &str, roles: &[&'a str]) -> Result<&'
     }
 }
 
-/// `--server`, `--port`, `--interface` and `--election-port`: how the clients
-/// of the services find their server.
+/// `--server`, `--port`, `--interface`, `--election-port` and `--key-file`: how
+/// the clients of the services find their server.
 pub struct ServerOptions {
     server: Option<String>,
     port: u16,
@@ -127,22 +127,29 @@ impl ServerOptions {
         Self {
             server: None,
             port,
-            master: MasterQuestion {
-                interface: None,
-                port: ELECTION_PORT,
-            },
+            master: MasterQuestion::new(),
         }
     }
 
     /// The option of that name, if it is one of these.
     pub fn option(name: &str) -> Option<&'static str> {
-        let own = ["--server", "--port", "--interface", "--election-port"];
+        let own = [
+            "--server",
+            "--port",
+            "--interface",
+            "--election-port",
+            "--key-file",
+        ];
         own.into_iter()
             .find(|own| own.strip_prefix("--") == Some(name))
     }
 
     /// Takes the value of that option.
     pub fn take(&mut self, option: &'static str, parser: &mut Parser) -> Result<(), Failure> {
+        if option == "--key-file" {
+            self.master.keys = Some(keys(parser)?);
+            return Ok(());
+        }
         let value = text(parser, option)?;
         match option {
             "--server" => self.server = Some(value),
@@ -155,7 +162,19 @@ impl ServerOptions {
 
     /// Where the server is.
     pub fn server(&self) -> Result<Server, Failure> {
-        server(self.server.as_deref().unwrap_or("127.0.0.1"), self.port)
+        let found = server(self.server.as_deref().unwrap_or("127.0.0.1"), self.port)?;
+        key_is_for_auto(&found, &self.master)?;
+        Ok(found)
+    }
+}
+
+/// A key proves who is the master, not who is at an address.
+pub fn key_is_for_auto(server: &Server, master: &MasterQuestion) -> Result<(), Failure> {
+    match server {
+        Server::At(_) if master.keys.is_some() => Err(Failure::usage(
+            "--key-file is for --server auto: only a master can prove who it is",
+        )),
+        _ => Ok(()),
     }
 }
 

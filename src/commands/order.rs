@@ -44,6 +44,7 @@ Client options:
   --timeout TIME        wait this long for the verdict (default: 120s)
   --interface NAME      with auto: ask for the master on this interface only
   --election-port PORT  with auto: the boards' UDP port (default: 2000)
+  --key-file FILE       with auto: believe only a master that has this key
   -h, --help            print this help
 
 A message came when its name began, whoever connected first; it ends with a

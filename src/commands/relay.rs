@@ -60,6 +60,7 @@ Client and status options:
                         or with exit code 1 after the timeout
   --interface NAME      with auto: ask for the master on this interface only
   --election-port PORT  with auto: the boards' UDP port (default: 2000)
+  --key-file FILE       with auto: believe only a master that has this key
 
 send sends TEXT, or each line of its input as a message; get prints what is
 kept and leaves; listen prints what comes. Without one of them a menu asks. A
@@ -113,6 +114,7 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ("until-read", &["client"]),
     ("interface", &["client"]),
     ("election-port", &["client"]),
+    ("key-file", &["client"]),
 ];
 
 fn option_of(role: &str, name: &str) -> Result<&'static str, Failure> {
@@ -173,6 +175,7 @@ impl Options {
             "until-read" => self.until_read = true,
             "timeout" => self.timeout = options::timeout(parser)?,
             "spool" => self.spool = Some(parser.value()?.into()),
+            "key-file" => self.master.keys = Some(options::keys(parser)?),
             _ => {
                 let value = options::text(parser, name)?;
                 self.take_text(name, value)?;
@@ -255,6 +258,7 @@ impl Options {
             Some("auto") => service::Server::Master { port: 0 },
             _ => service::Server::At(self.server_address()?),
         };
+        options::key_is_for_auto(&server, &self.master)?;
         let setup = Setup {
             udp: Some(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)),
             datagrams: DATAGRAMS,

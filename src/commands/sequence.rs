@@ -47,6 +47,7 @@ Client options:
   --quiet               do not print what is sent
   --interface NAME      with auto: ask for the master on this interface only
   --election-port PORT  with auto: the boards' UDP port (default: 2000)
+  --key-file FILE       with auto: believe only a master that has this key
   -h, --help            print this help
 
 The server prints `c1: 37` for port 11000, `c2: 37` for port 13000, and address

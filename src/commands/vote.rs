@@ -35,5 +35,5 @@ Exit code: 0 one master, 1 none, 2 wrong usage, 3 more than one, 4 cannot ask.
 ";
 
 fn run(parser: &mut Parser) -> Outcome {
-    client::vote(&Options::read(parser, HELP)?)
+    client::vote(&Options::read(parser, HELP, true)?)
 }

@@ -3,8 +3,10 @@
 use super::client::{bind, broadcasts, networks};
 use super::watch_table::{Surroundings, draw};
 use super::{Command, Failure, Outcome, client, options};
+use crate::election::Keys as ElectionKeys;
 use crate::election::client::fit_for_terminal;
 use crate::election::onlooker::{Event, Onlooker};
+use crate::election::verifier::Verifier;
 use crate::election::wire::{self, Text};
 use crate::json;
 use crate::net::output::Output;
@@ -41,6 +43,8 @@ Options:
                         loopback; lo shows boards on this machine)
   --ask                 ask who is the master, every 2s; without it nothing is
                         sent, and masters without failover stay unnamed
+  --key-file FILE       show only what boards with this key say; implies --ask,
+                        and has each board prove once that it has the key
   --json                print a JSON object for each thing that happens
   -h, --help            print this help
 
@@ -49,6 +53,9 @@ In the table, * marks what changed in the last 3s; q ends.
 Exit code: 0 ended by the user, 2 wrong usage, 4 cannot listen.
 ";
 
+/// The first question of `--key-file` is who is there; this long after it comes
+/// who is the master.
+const FIRST: Duration = Duration::from_millis(50);
 /// How often `--ask` asks.
 const ASK_EVERY: Duration = Duration::from_secs(2);
 /// The table is drawn this often at most, however much happens.
@@ -60,6 +67,7 @@ const EVENTS_KEPT: usize = 64;
 
 fn run(parser: &mut Parser) -> Outcome {
     let (mut port, mut interface, mut ask, mut as_json) = (None, None, false, false);
+    let mut keys = None;
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
@@ -69,16 +77,23 @@ fn run(parser: &mut Parser) -> Outcome {
             }
             Arg::Long("interface") => interface = Some(options::text(parser, "--interface")?),
             Arg::Long("ask") => ask = true,
+            Arg::Long("key-file") => keys = Some(options::keys(parser)?),
             Arg::Long("json") => as_json = true,
             other => return Err(other.unexpected().into()),
         }
     }
     let port = port.unwrap_or(client::PORT);
     let to = broadcasts(&networks(interface.as_deref())?, port);
-    watch(port, to, ask, as_json)
+    watch(port, to, ask || keys.is_some(), keys.as_ref(), as_json)
 }
 
-fn watch(port: u16, to: Vec<SocketAddrV4>, ask: bool, as_json: bool) -> Outcome {
+fn watch(
+    port: u16,
+    to: Vec<SocketAddrV4>,
+    ask: bool,
+    keys: Option<&ElectionKeys>,
+    as_json: bool,
+) -> Outcome {
     let mut reactor = Reactor::new(BUSY_TURNS_MAX);
     let mut sockets = Vec::new();
     for &at in &to {
@@ -111,6 +126,7 @@ fn watch(port: u16, to: Vec<SocketAddrV4>, ask: bool, as_json: bool) -> Outcome 
         to,
         ask_at: ask.then_some(now),
         onlooker: Onlooker::new(),
+        verifier: keys.map(|keys| Verifier::new(keys, port)),
         began: now,
         port,
         as_json,
@@ -174,6 +190,8 @@ struct Watch {
     to: Vec<SocketAddrV4>,
     ask_at: Option<Instant>,
     onlooker: Onlooker,
+    /// With a key.
+    verifier: Option<Verifier>,
     began: Instant,
     port: u16,
     as_json: bool,
@@ -306,7 +324,16 @@ impl Watch {
             return;
         };
         let bytes = buffer.get(..len).unwrap_or_default();
-        let heard = self.onlooker.handle_datagram(now, from, bytes);
+        let heard = match &mut self.verifier {
+            None => self.onlooker.handle_datagram(now, from, bytes),
+            Some(verifier) => {
+                let (heard, ask) = verifier.handle_datagram(&mut self.onlooker, now, from, bytes);
+                if let (Some(ask), Some((_, asker))) = (ask, self.sockets.last()) {
+                    let _ = asker.send(from, &ask);
+                }
+                heard
+            }
+        };
         if let Some(event) = &heard {
             self.tell(now, event);
         }
@@ -316,8 +343,16 @@ impl Watch {
     }
 
     fn ask(&mut self, now: Instant) {
-        self.ask_at = Some(now + ASK_EVERY);
-        let question = wire::build(Text::Whois, true);
+        let is_first = self.verifier.is_some() && now == self.began;
+        self.ask_at = Some(if is_first {
+            now + FIRST
+        } else {
+            now + ASK_EVERY
+        });
+        let question = match &mut self.verifier {
+            None => wire::build(Text::Whois, true),
+            Some(verifier) => verifier.question(now, is_first),
+        };
         if let Some((_, socket)) = self.sockets.last() {
             for &to in &self.to {
                 // A network that is away for a moment is no reason to end.

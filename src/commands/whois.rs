@@ -37,5 +37,5 @@ Exit code: 0 one master, 1 none, 2 wrong usage, 3 more than one, 4 cannot ask.
 ";
 
 fn run(parser: &mut Parser) -> Outcome {
-    client::whois(&Options::read(parser, HELP)?)
+    client::whois(&Options::read(parser, HELP, true)?)
 }

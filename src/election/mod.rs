@@ -15,8 +15,8 @@
 //! | F1, F3, F4: claims and leave | `claim.rs` |
 //! | F2, F6: is the master alive? | `watch.rs` |
 //! | F5: after a pause | `pause.rs` |
-//! | Q1–Q5: the lease of a majority | [`lease`], `quorum.rs` |
-//! | K1–K6: the key, and whom to believe | [`key`], [`replay`], [`seal`], [`proof`] |
+//! | Q1–Q6: the lease of a majority | [`lease`], `quorum.rs` |
+//! | K1–K6: the key, and whom to believe | [`key`], [`replay`], [`seal`], [`proof`], [`verifier`] |
 
 mod answer;
 pub mod board;
@@ -41,6 +41,7 @@ mod round;
 pub mod seal;
 mod send;
 pub mod timers;
+pub mod verifier;
 pub mod votes;
 mod watch;
 pub mod wire;

@@ -115,10 +115,35 @@ impl Onlooker {
         from: SocketAddrV4,
         bytes: &[u8],
     ) -> Option<Event> {
-        let trailer = checked_trailer(bytes);
         if let Some((name, address)) = wire::answer_of(bytes) {
             return self.says_master(now, address, Some(name), None);
         }
+        self.handle(now, from, bytes, checked_trailer(bytes))
+    }
+
+    /// Takes a datagram whose signature was verified.
+    pub fn handle_verified(
+        &mut self,
+        now: Instant,
+        from: SocketAddrV4,
+        bytes: &[u8],
+    ) -> Option<Event> {
+        let trailer = wire::trailer(bytes).map(|(trailer, _)| trailer);
+        self.handle(now, from, bytes, trailer)
+    }
+
+    /// The name of a board that is believed.
+    pub fn handle_name(&mut self, now: Instant, address: Ipv4Addr, name: Vec<u8>) {
+        self.row(now, address).name = Some(name);
+    }
+
+    fn handle(
+        &mut self,
+        now: Instant,
+        from: SocketAddrV4,
+        bytes: &[u8],
+        trailer: Option<Trailer>,
+    ) -> Option<Event> {
         match wire::parse(bytes).ok()? {
             Text::Call => self.handle_call(now, *from.ip(), trailer),
             Text::Vote(rank) => self.handle_vote(now, rank, trailer),

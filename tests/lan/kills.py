@@ -5,8 +5,9 @@ answered, and by one board only.
 
   tests/lan/kills.py [--kills 1000] [--interval 20] [--boards 5] [--keep DIR]
 
-The boards are 127.0.0.2 and so on. With --keep each writes a record, and those
-of a kill that went wrong stay in DIR.
+The boards are 127.0.0.2 and so on. Each writes a record; those of a kill that
+went wrong stay in DIR. The records also tell whether the machine let a board
+wait: all boards hear each WHOIS, so none is without a turn for long.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import random
 import shutil
 import statistics
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -28,9 +30,9 @@ EVERY = 0.004
 QUIET = 0.15
 # So long answers may be missing in it: a few may be late.
 MISSING = 0.03
-# A machine that lets this program itself wait so long at a stretch lets the
-# boards wait too, and that is no quiet time: a master that stood still for more
-# than an interval listens before it speaks (F5).
+# A machine that lets this program or a board wait so long at a stretch leaves
+# no quiet time: a master that stood still for more than an interval listens
+# before it speaks (F5).
 LATE = 0.015
 
 
@@ -41,7 +43,7 @@ class Kill:
     took: float = None         # until another one answered
     several: int = 0           # how often, in the quiet time, two did
     nobody: float = 0.0        # the longest, in the quiet time, that nobody did
-    machine_late: float = 0.0  # the longest that this program had to wait
+    machine_late: float = 0.0  # the longest that this program or a board had to wait
 
     def is_wrong(self):
         return self.took is None or self.several > 0 or self.nobody > MISSING
@@ -103,6 +105,15 @@ def one_kill(asker, boards, interval, again):
     return kill
 
 
+def longest_wait(path, since):
+    """The longest time without a turn of the board that writes this record."""
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    turns = [int(line[5:]) / 1e6 for line in path.read_text().splitlines()
+             if line.startswith("turn ")]
+    turns = [max(since, turn) for turn in turns] + [now]
+    return max(after - before for before, after in zip(turns, turns[1:]))
+
+
 def settled(asker, seconds=10.0):
     """Who answers, as soon as only one has for a while."""
     end, run, last = time.monotonic() + seconds, 0, set()
@@ -115,17 +126,19 @@ def settled(asker, seconds=10.0):
     raise AssertionError(f"not one master within {seconds} s")
 
 
-def kill_many(place, kills, interval, count=5, keep=None, tell=lambda line: None):
-    """Kills the master `kills` times; gives what followed each."""
-    folder = Path(keep) if keep else None
+def kill_many(place, kills, interval, keep, count=5, tell=lambda line: None):
+    """Kills the master `kills` times; gives what followed each. Records are
+    written into the folder `keep`, and those of wrong ones stay there."""
+    folder = Path(keep)
     lives, boards = {}, {}
+
+    def record(address, ago=0):
+        return folder / f"{address}-{lives[address] - ago}.record"
 
     def start(address):
         number = int(address.rsplit(".", 1)[1])
-        options = ["--interval", f"{interval * 1000:.0f}ms"]
-        if folder:
-            lives[address] = lives.get(address, 0) + 1
-            options += ["--record", folder / f"{number}-{lives[address]}.record"]
+        lives[address] = lives.get(address, 0) + 1
+        options = ["--interval", f"{interval * 1000:.0f}ms", "--record", record(address)]
         if address in boards:
             place.processes.remove(boards[address])
         boards[address] = place.board(number, *options, bound=False)
@@ -137,20 +150,19 @@ def kill_many(place, kills, interval, count=5, keep=None, tell=lambda line: None
     asker = Asker(place)
     found = []
     for number in range(1, kills + 1):
+        since = time.clock_gettime(time.CLOCK_BOOTTIME)
         kill = one_kill(asker, boards, interval, start)
         found.append(kill)
         if kill.is_wrong():
+            waits = [longest_wait(record(address), since) for address in boards]
+            kill.machine_late = max(kill.machine_late, *waits)
             tell(f"kill {number}: {kill}")
-            if folder:
-                kept = folder / f"wrong-{number}"
-                kept.mkdir()
-                for path in folder.glob("*.record"):
-                    shutil.copy(path, kept)
-        if folder:
+            kept = folder / f"wrong-{number}"
+            kept.mkdir()
             for path in folder.glob("*.record"):
-                board, life = path.stem.split("-")
-                if int(life) < lives[f"127.0.0.{board}"]:
-                    path.unlink()
+                shutil.copy(path, kept)
+        for address in boards:
+            record(address, ago=1).unlink(missing_ok=True)
         if number % 100 == 0:
             tell(line_of(found, interval))
     return found
@@ -171,16 +183,16 @@ def main():
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--interval", type=float, default=20, help="milliseconds")
     parser.add_argument("--boards", type=int, default=5)
-    parser.add_argument("--keep")
+    parser.add_argument("--keep", help="a folder for the records")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
     options = parser.parse_args()
     random.seed(options.seed)
-    if options.keep:
-        os.makedirs(options.keep, exist_ok=True)
+    keep = options.keep or tempfile.mkdtemp(prefix="br-kills-")
+    os.makedirs(keep, exist_ok=True)
     place = lab.Loopback()
     try:
-        found = kill_many(place, options.kills, options.interval / 1e3, options.boards,
-                          options.keep, lambda line: print(line, flush=True))
+        found = kill_many(place, options.kills, options.interval / 1e3, keep,
+                          options.boards, lambda line: print(line, flush=True))
     finally:
         place.close()
     print(line_of(found, options.interval / 1e3))

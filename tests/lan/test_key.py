@@ -2,11 +2,14 @@
 
 import json
 import os
+import select
+import threading
 
 import pytest
 
 import lab
 import messages
+import services
 
 
 @pytest.fixture
@@ -95,3 +98,95 @@ def test_a_key_is_changed_board_by_board(loopback, keys, tmp_path):
             assert found[-1]["proof"] == "verified"
             assert {one["address"] for one in found[:-1]} == {"127.0.0.2", "127.0.0.3"}
         loopback.close()
+
+
+class Eve:
+    """On 127.0.0.9, without the key: answers every WHOIS, and claims."""
+
+    def __init__(self, loopback):
+        self.ear = loopback.observer()
+        self.own = loopback.udp("127.0.0.9", loopback.port)
+        self.loopback = loopback
+        self.running = True
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        claim = b"! 127.0.0.9 10".ljust(40, b"\0")
+        while self.running:
+            self.own.send(claim, self.loopback.broadcast, self.loopback.port)
+            if not select.select([self.ear.socket], [], [], 0.05)[0]:
+                continue
+            data, source = self.ear.socket.recvfrom(64)
+            if messages.text(data) == b"WHOIS" and source[0] != "127.0.0.9":
+                self.own.send(messages.make_answer("Eve", "127.0.0.9"), *source)
+
+    def close(self):
+        self.running = False
+        self.thread.join()
+        self.ear.close()
+        self.own.close()
+
+
+@pytest.fixture
+def eve(loopback):
+    liar = Eve(loopback)
+    yield liar
+    liar.close()
+
+
+def test_watch_with_a_key_shows_who_has_it(loopback, keys, eve):
+    loopback.board(2, "--failover", "--key-file", keys[0])
+    loopback.board(3, "--failover", "--key-file", keys[0])
+    lab.wait_for(lambda: master(loopback, "--key-file", keys[0])[0] == 0, 15, "a master")
+    watch = ["watch", "--interface", "lo", "--json", loopback.port]
+    believing = loopback.boardroom(*watch, "--key-file", keys[0])
+    other = loopback.boardroom(*watch, "--key-file", keys[1])
+    asking = loopback.boardroom(*watch, "--ask")
+
+    def masters(process):
+        found = [json.loads(line) for line in process.stdout.splitlines()]
+        return {one["address"]: one["name"] for one in found if one["event"] == "master"}
+
+    lab.wait_for(lambda: masters(believing), 10, "the master's line")
+    lab.wait_for(lambda: "127.0.0.9" in masters(asking), 10, "Eve's line")
+    held = loopback.run("vote", "--interface", "lo", "--key-file", keys[0], loopback.port)
+    assert held.code == 0, held.stderr
+    lab.wait_for(lambda: believing.stdout.count('"vote"') >= 2, 5, "the votes")
+    assert "127.0.0.9" not in believing.stdout, believing.stdout
+    assert set(masters(believing)) <= {"127.0.0.2", "127.0.0.3"}
+    assert set(masters(believing).values()) <= {"B2", "B3", None}, "a claim tells no name"
+    assert other.stdout == "", "nobody has that key"
+
+
+def test_server_auto_with_a_key_finds_who_has_it(loopback, keys, eve):
+    loopback.board(2, "--failover", "--key-file", keys[0])
+    lab.wait_for(lambda: master(loopback, "--key-file", keys[0])[0] == 0, 15, "a master")
+    server = services.Server(loopback, "sequence", "--address", "127.0.0.2")
+    client = ["sequence", "client", "c1", "--count", 2, "--delay", "50ms", "--server", "auto",
+              "--interface", "lo", "--bind-port", 0, "--port", server.port,
+              "--election-port", loopback.port]
+    for _ in range(5):
+        done = loopback.run(*client, "--key-file", keys[0])
+        assert done.code == 0, done.stderr
+    assert len(server.lines()) == 10, "none of them went to Eve"
+    assert loopback.run(*client, "--key-file", keys[1]).code == 1, "nobody has that key"
+    # Without a key whoever answers first is the master.
+    for _ in range(10):
+        loopback.run(*client)
+    assert len(server.lines()) < 30
+
+
+@pytest.mark.parametrize("service", [
+    ["echo", "client"], ["sequence", "client", "c1"], ["order", "client", "X", "Ann"],
+    ["match", "client", "C1"], ["relay", "client", "--id", "1111111111", "--servers",
+                                "127.0.0.1:9", "get"]])
+def test_a_key_is_for_auto(loopback, keys, service):
+    told = loopback.run(*service, "--key-file", keys[0])
+    assert told.code == 2 and "--server auto" in told.stderr
+
+
+def test_a_judge_takes_no_key(loopback, keys):
+    for option in (["--key-file", keys[0]], ["--timeout", "1s"], ["--no-newline"]):
+        told = loopback.run("judge", *option)
+        assert told.code == 2 and option[0] in told.stderr

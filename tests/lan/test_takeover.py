@@ -132,7 +132,7 @@ def test_a_pulled_cable_is_a_lost_master_and_a_late_link_is_no_start(make_lan):
 def test_kills_in_a_row_leave_one_master_each_time(loopback, tmp_path):
     """BOARDROOM_KILLS=1000 for a release; wrong ones leave their records."""
     wanted = int(os.environ.get("BOARDROOM_KILLS", "40"))
-    found = kills.kill_many(loopback, wanted, 0.02, keep=tmp_path, tell=print)
+    found = kills.kill_many(loopback, wanted, 0.02, tmp_path, tell=print)
     print(kills.line_of(found, 0.02))
     assert not [kill for kill in found if kill.is_the_boards_fault()], tmp_path
     late = sum(kill.is_wrong() for kill in found)

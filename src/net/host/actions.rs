@@ -114,7 +114,7 @@ impl Host {
         if hosted.finder.is_some() {
             return;
         }
-        match Finder::ask(&hosted.setup.master, reactor.now()) {
+        match Finder::ask(&mut hosted.setup.master, reactor.now()) {
             Some(finder) => {
                 let key = reactor.watch(&finder, Interest::READ);
                 hosted.finder = Some((key, finder));

@@ -1,74 +1,105 @@
 //! A service's question for the master: WHOIS by broadcast, the first answer
-//! wins.
+//! wins; with a key, the first one that proves to have it too.
 
-use crate::election::wire::{self, Text};
+use crate::election::Keys;
+use crate::election::client::{Heard, Question, TIMEOUT};
+use crate::election::proof::Standing;
 use crate::net::interfaces;
 use crate::net::udp::{Shared, Udp};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, RawFd};
 
 /// Whom [`crate::service::Action::FindMaster`] asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct MasterQuestion {
     /// The interface whose network is asked; none: every network but loopback.
     pub interface: Option<String>,
     /// The election's port.
     pub port: u16,
+    /// What the master has to have too.
+    pub keys: Option<Keys>,
+}
+
+impl MasterQuestion {
+    /// Asks every network, at the port of boards, for whoever answers.
+    pub const fn new() -> Self {
+        Self {
+            interface: None,
+            port: super::ELECTION_PORT,
+            keys: None,
+        }
+    }
+}
+
+impl Default for MasterQuestion {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// A question on its way.
-#[derive(Debug)]
 pub(super) struct Finder {
     socket: Udp,
-    question: MasterQuestion,
-    asked: u32,
-    next: Instant,
+    to: Vec<SocketAddrV4>,
+    question: Question,
 }
 
 impl Finder {
     /// Asks. `None` when no socket can be had.
-    pub(super) fn ask(question: &MasterQuestion, now: Instant) -> Option<Self> {
+    pub(super) fn ask(whom: &mut MasterQuestion, now: Instant) -> Option<Self> {
         let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+        let question = Question::whois(now, TIMEOUT, true);
+        let to = interfaces::broadcasts(whom.interface.as_deref()).into_iter();
         let mut finder = Self {
             socket: Udp::bind(any, Shared(false)).ok()?,
-            question: question.clone(),
-            asked: 0,
-            next: now,
+            to: to.map(|to| SocketAddrV4::new(to, whom.port)).collect(),
+            question: match &mut whom.keys {
+                Some(keys) => {
+                    // Another nonce each time.
+                    keys.seed = keys.seed.wrapping_add(1);
+                    question.with_key(now, keys)
+                }
+                None => question,
+            },
         };
-        finder.ask_again(now);
+        finder.transmit();
         Some(finder)
     }
 
     /// The master's address, if the datagram that waits tells it.
-    pub(super) fn receive(&mut self) -> Option<Ipv4Addr> {
-        let mut buffer = [0; 64];
-        let (len, _) = self.socket.receive(&mut buffer).ok()??;
-        match wire::parse(buffer.get(..len)?) {
-            Ok(Text::Answer { address, .. }) => Some(address),
+    pub(super) fn receive(&mut self, now: Instant) -> Option<Ipv4Addr> {
+        let mut buffer = [0; DATAGRAM_MAX];
+        let (len, from) = self.socket.receive(&mut buffer).ok()??;
+        match self.question.handle_datagram(now, from, buffer.get(..len)?) {
+            Some(Heard::Master {
+                address,
+                standing: None | Some(Standing::Verified),
+                ..
+            }) => Some(address),
             _ => None,
         }
     }
 
-    /// When to ask again, or to give up.
-    pub(super) const fn deadline(&self) -> Instant {
-        self.next
+    /// When to ask again; none: it was asked often enough.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.question.poll_timeout()
     }
 
-    /// Asks once more; false when that was the last time. A lost question
-    /// costs a part of the time, not the answer.
-    pub(super) fn ask_again(&mut self, now: Instant) -> bool {
-        if self.asked == ASKED_MAX {
-            return false;
+    /// Asks once more if that is due: a lost question costs a part of the time,
+    /// not the answer. False when it is over.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
+        self.question.handle_timeout(now);
+        self.transmit();
+        self.deadline().is_some()
+    }
+
+    fn transmit(&mut self) {
+        if let Some(outgoing) = self.question.poll_transmit() {
+            for &to in &self.to {
+                let _ = self.socket.send(to, &outgoing.bytes);
+            }
         }
-        self.asked += 1;
-        self.next = now + BETWEEN;
-        let datagram = wire::build(Text::Whois, true);
-        for broadcast in interfaces::broadcasts(self.question.interface.as_deref()) {
-            let to = SocketAddrV4::new(broadcast, self.question.port);
-            let _ = self.socket.send(to, &datagram);
-        }
-        true
     }
 }
 
@@ -78,6 +109,5 @@ impl AsRawFd for Finder {
     }
 }
 
-/// Together with [`BETWEEN`]: 1.2 s until "nobody".
-const ASKED_MAX: u32 = 3;
-const BETWEEN: Duration = Duration::from_millis(400);
+/// Old programs with long names answer so far.
+const DATAGRAM_MAX: usize = 512;

@@ -235,6 +235,7 @@ fn the_master_is_found() {
     setup.master = MasterQuestion {
         interface: Some("lo".into()),
         port,
+        keys: None,
     };
     let found = run_one(setup, |event, turn, _| match event {
         Event::Start { .. } => turn.push(Action::FindMaster),

@@ -77,10 +77,7 @@ impl Setup {
             datagrams: 1,
             input: false,
             journal: None,
-            master: MasterQuestion {
-                interface: None,
-                port: ELECTION_PORT,
-            },
+            master: MasterQuestion::new(),
             quiet: false,
             exit_with_output: false,
             lossless: false,
@@ -308,11 +305,12 @@ impl Host {
     }
 
     fn handle_finder(&mut self, reactor: &mut Reactor, index: usize) {
+        let now = reactor.now();
         let found = self
             .services
             .get_mut(index)
             .and_then(|hosted| hosted.finder.as_mut())
-            .and_then(|(_, finder)| finder.receive());
+            .and_then(|(_, finder)| finder.receive(now));
         if found.is_some() {
             self.end_finder(reactor, index, found);
         }
@@ -355,7 +353,7 @@ impl Host {
             let must_ask = hosted
                 .finder
                 .as_mut()
-                .is_some_and(|(_, finder)| finder.deadline() <= now && !finder.ask_again(now));
+                .is_some_and(|(_, finder)| !finder.handle_timeout(now));
             if must_ask {
                 self.end_finder(reactor, index, None);
             }
@@ -468,7 +466,7 @@ impl Handler for Host {
     fn deadline(&self) -> Option<Instant> {
         let running = self.services.iter().filter(|one| !one.is_done);
         let own = running.flat_map(|one| {
-            let finder = one.finder.as_ref().map(|(_, finder)| finder.deadline());
+            let finder = one.finder.as_ref().and_then(|(_, one)| one.deadline());
             [one.service.deadline(), finder]
         });
         // One that came due by an event of this turn is for the next.
