@@ -195,6 +195,8 @@ def main():
                           options.boards, lambda line: print(line, flush=True))
     finally:
         place.close()
+    if not options.keep and not any(kill.is_wrong() for kill in found):
+        shutil.rmtree(keep)
     print(line_of(found, options.interval / 1e3))
     return 1 if any(kill.is_the_boards_fault() for kill in found) else 0
 
