@@ -3,6 +3,7 @@
 
 use crate::packet::Packet;
 use crate::queue::Micros;
+use boardroom::election::client::Question;
 use boardroom::election::wire::{self, Text};
 use core::net::{Ipv4Addr, SocketAddrV4};
 
@@ -17,6 +18,9 @@ pub struct Clients {
     pub asked: Vec<Micros>,
     /// What came: when, and the datagram.
     pub heard: Vec<(Micros, Packet)>,
+    /// Who is about to call an election with the key, on the election's port,
+    /// and has not met a board yet (K5).
+    pub caller: Option<Question>,
 }
 
 impl Clients {
@@ -26,6 +30,7 @@ impl Clients {
             address,
             asked: Vec::new(),
             heard: Vec::new(),
+            caller: None,
         }
     }
 

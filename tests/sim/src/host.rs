@@ -117,6 +117,8 @@ pub struct Host {
     pub busy_turns: u32,
     /// When the process was stopped.
     pub stopped_at: Micros,
+    /// The whole machine is suspended: what comes is lost.
+    pub suspended: bool,
     /// The address has changed while the process was stopped.
     pub moved: bool,
     /// Begins to matter when this host is an old program's.
@@ -143,6 +145,7 @@ impl Host {
             next_turn: None,
             busy_turns: 0,
             stopped_at: 0,
+            suspended: false,
             moved: false,
         }
     }

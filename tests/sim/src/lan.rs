@@ -64,6 +64,19 @@ impl Lan {
         self.cut[from] &= !(1 << to);
     }
 
+    /// The port of `at` passes nothing, neither in nor out, like a switch's that
+    /// has just come up and waits for its spanning tree.
+    pub fn block(&mut self, at: usize) {
+        self.partition(1 << at, false);
+    }
+
+    /// The port of `at` passes frames.
+    pub fn unblock(&mut self, at: usize) {
+        for (from, cut) in self.cut.iter_mut().enumerate() {
+            *cut = if from == at { 0 } else { *cut & !(1 << at) };
+        }
+    }
+
     /// Separates the hosts whose bit is set in `group` from the others; one
     /// way only when `one_way` (the group is not heard).
     pub fn partition(&mut self, group: u128, one_way: bool) {

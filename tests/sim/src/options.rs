@@ -104,6 +104,8 @@ pub enum Fault {
     Replay,
     Flood,
     MuteMaster,
+    BlockedPort,
+    Suspend,
 }
 
 const FAULTS: &[Fault] = &[
@@ -123,6 +125,8 @@ const FAULTS: &[Fault] = &[
     Fault::Forge,
     Fault::Replay,
     Fault::MuteMaster,
+    Fault::BlockedPort,
+    Fault::Suspend,
 ];
 
 /// All that a schedule's seed decides beforehand.
@@ -150,6 +154,8 @@ pub struct Options {
     pub latency: u32,
     /// Whether the boards need a majority's grants.
     pub quorum: bool,
+    /// Whether the boards have a key.
+    pub keyed: bool,
     /// Whether claims wait for a slave that need not wake for them.
     pub claims_wait: bool,
     /// Whether timers fire on whole milliseconds only, as with poll(2).
@@ -204,6 +210,7 @@ impl Options {
             1 => rng.below(4),
             _ => 0,
         };
+        let keyed = mode == Mode::Key || mode == Mode::Plain && olds == 0 && one_in(rng, 8);
         Self {
             mode,
             boards,
@@ -212,16 +219,17 @@ impl Options {
             strict: one_in(rng, 6),
             answer_broadcast: one_in(rng, 8),
             storm: storm(mode, rng),
-            calm: calm(rng, olds > 0),
+            calm: calm(rng, olds == 1),
             clock_ppm: *pick(rng, &[0, 0, 100, 10_000]),
             latency: *pick(rng, &[0, 0, 0, 50, 1_000, 5_000]),
             quorum: mode == Mode::Quorum || mode == Mode::Key && one_in(rng, 2),
+            keyed,
             claims_wait: mode != Mode::Plain && one_in(rng, 2),
             coarse_timers: one_in(rng, 3),
             faults: if one_in(rng, 400) {
                 vec![Fault::Flood, Fault::Vote]
             } else {
-                faults(mode, rng)
+                faults(mode, keyed, rng)
             },
             steps: if big { 3 } else { 2 + rng.below(14) },
             gap: *pick(rng, &[2_000, 50_000, 150_000, 400_000]),
@@ -266,22 +274,23 @@ fn storm(mode: Mode, rng: &mut Seeded) -> Weather {
 
 /// Where a vote can overtake the VOTE that it answers, an old program that
 /// takes office at VOTE never hears it: no rule of ours can mend that before
-/// somebody asks, so old programs get a switched LAN.
-fn calm(rng: &mut Seeded, with_olds: bool) -> Weather {
+/// somebody asks, so an old program gets a switched LAN. Several of them go
+/// wrong by themselves: there only what must hold at every moment is asked.
+fn calm(rng: &mut Seeded, with_old: bool) -> Weather {
     let spread = *pick(rng, &[20, 20, 20, 500, 3_000]);
-    let spread = if with_olds { 20 } else { spread };
+    let spread = if with_old { 20 } else { spread };
     Weather {
         spread,
         ..Weather::CLEAR
     }
 }
 
-fn faults(mode: Mode, rng: &mut Seeded) -> Vec<Fault> {
+fn faults(mode: Mode, keyed: bool, rng: &mut Seeded) -> Vec<Fault> {
     let mut faults = vec![Fault::Vote, Fault::Vote, Fault::Whois];
     for &fault in FAULTS {
         let fits = match fault {
             Fault::Resign => mode != Mode::Plain,
-            Fault::Replay => mode == Mode::Key,
+            Fault::Replay => keyed,
             // Without a key anybody may claim and grant in anybody's name.
             Fault::Forge => mode != Mode::Quorum,
             _ => true,
@@ -329,8 +338,8 @@ impl fmt::Display for Options {
         )?;
         writeln!(
             f,
-            "  quorum {}, claims wait {}",
-            self.quorum, self.claims_wait
+            "  quorum {}, key {}, claims wait {}",
+            self.quorum, self.keyed, self.claims_wait
         )?;
         writeln!(
             f,

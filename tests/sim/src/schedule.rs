@@ -26,6 +26,11 @@ const AFTERMATH: Micros = 1_700 * MS;
 /// All but the runner-up wait so long for it, and so does who has resigned.
 const STOOD_BACK: Micros = 800 * MS;
 
+/// A switch's port that waits for its spanning tree passes nothing for so long.
+const SPANNING_TREE: Micros = 30_000 * MS;
+/// A caller with the key has met a board by then.
+const MET: Micros = 3_000 * MS;
+
 /// The key of all boards that have one.
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
@@ -37,6 +42,8 @@ pub struct Schedule {
     pub options: Options,
     rng: Seeded,
     ring: Keyring,
+    /// Hosts whose port is blocked, and until when.
+    blocked: Vec<(usize, Micros)>,
 }
 
 /// What came of a schedule.
@@ -98,7 +105,7 @@ impl Schedule {
             clients.into(),
         );
         world.checks.quorum = options.quorum;
-        world.checks.keyed = options.mode == Mode::Key;
+        world.checks.keyed = options.keyed;
         if options.mode != Mode::Plain {
             world.checks.interval = options.interval;
             // A pause that cannot have brought a verdict need not be noticed.
@@ -111,6 +118,7 @@ impl Schedule {
             options,
             rng,
             ring: Keyring::parse(KEY).unwrap_or_else(|_| unreachable!("the key is one")),
+            blocked: Vec::new(),
         }
     }
 
@@ -131,7 +139,7 @@ impl Schedule {
             failover,
             quorum: self.options.quorum.then_some(self.options.boards as u16),
             has_hook: false,
-            keys: (self.options.mode == Mode::Key).then(|| Keys {
+            keys: self.options.keyed.then(|| Keys {
                 ring: self.ring.clone(),
                 seed,
             }),
@@ -201,6 +209,7 @@ impl Schedule {
         for _ in 0..self.options.steps {
             let gap = any_magnitude(&mut self.rng, self.options.gap);
             self.world.run_for(gap);
+            self.unblock_ports();
             if self.world.checks.violation.is_some() {
                 return;
             }
@@ -214,6 +223,7 @@ impl Schedule {
     fn inflict(&mut self, fault: Fault) {
         let at = self.rng.below(self.world.hosts.len() as u32) as usize;
         match fault {
+            Fault::Vote if self.options.keyed && one_in(&mut self.rng, 2) => self.call_signed(),
             Fault::Vote => self.ask(b"VOTE"),
             Fault::Whois => self.ask(b"WHOIS"),
             Fault::Crash => self.world.kill(at, false),
@@ -233,7 +243,7 @@ impl Schedule {
                 let to = self.rng.below(self.world.hosts.len() as u32) as usize;
                 self.world.lan.cut(at, to);
             }
-            Fault::Heal => self.world.lan.heal(),
+            Fault::Heal => self.heal(),
             Fault::NewAddress => self.move_host(at),
             Fault::LoseAddress => self.world.set_address(at, None),
             Fault::Junk => self.junk(at),
@@ -243,6 +253,11 @@ impl Schedule {
             Fault::Replay => self.replay(),
             Fault::Flood => self.flood(at),
             Fault::MuteMaster => self.mute_master(),
+            Fault::BlockedPort => self.power_cycle(at),
+            Fault::Suspend => {
+                let span = any_magnitude(&mut self.rng, 4_000_000);
+                self.world.suspend(at, span);
+            }
         }
     }
 
@@ -271,6 +286,42 @@ impl Schedule {
             _ => self.world.everybody(),
         };
         self.world.client_sends(from, to, &bytes);
+    }
+
+    fn call_signed(&mut self) {
+        let keys = Keys {
+            ring: self.ring.clone(),
+            seed: self.rng.next_u64(),
+        };
+        self.world.call_signed_vote(&keys);
+    }
+
+    /// The machine is switched off and on, and its switch's port passes nothing
+    /// for up to half a minute.
+    fn power_cycle(&mut self, at: usize) {
+        self.world.kill(at, true);
+        let span = any_magnitude(&mut self.rng, SPANNING_TREE);
+        self.block(at, span);
+        self.restart(at);
+    }
+
+    /// The port of `at` passes nothing for `span`.
+    pub fn block(&mut self, at: usize, span: Micros) {
+        self.world.lan.block(at);
+        let until = self.world.now + span;
+        self.blocked.retain(|(other, _)| *other != at);
+        self.blocked.push((at, until));
+    }
+
+    /// Ports whose time has come pass frames again.
+    fn unblock_ports(&mut self) {
+        let (now, lan) = (self.world.now, &mut self.world.lan);
+        self.blocked.retain(|&(at, until)| {
+            if until <= now {
+                lan.unblock(at);
+            }
+            until > now
+        });
     }
 
     fn restart(&mut self, at: usize) {
@@ -412,9 +463,14 @@ impl Schedule {
         self.world.send(sender, packet);
     }
 
+    fn heal(&mut self) {
+        self.world.lan.heal();
+        self.blocked.clear();
+    }
+
     /// Faults end: every host runs, has an address and is heard.
     pub fn healing(&mut self) {
-        self.world.lan.heal();
+        self.heal();
         self.world.lan.weather = self.options.calm;
         for at in 0..self.world.hosts.len() {
             self.world.resume(at);
@@ -543,9 +599,27 @@ impl Schedule {
         if self.is_over() {
             return;
         }
-        self.world.call_vote();
+        self.call();
         self.world.run_for(DECIDED);
         self.one_highest_master(property);
+    }
+
+    /// A client's VOTE has been sent; with the key it first meets a board.
+    fn call(&mut self) {
+        if !self.options.keyed {
+            return self.world.call_vote();
+        }
+        let until = self.world.now + MET;
+        while self.world.now < until {
+            self.call_signed();
+            for _ in 0..MET / MS / 10 {
+                self.world.run_for(MS);
+                if self.world.clients.caller.is_none() || self.is_over() {
+                    return;
+                }
+            }
+        }
+        self.fail("K5 a client meets a board", "none introduced itself".into());
     }
 
     fn one_highest_master(&mut self, property: &'static str) {
@@ -590,7 +664,7 @@ impl Schedule {
         if self.is_over() || self.options.olds.iter().any(|old| old.zero_based) {
             return;
         }
-        self.world.call_vote();
+        self.call();
         let gap = any_magnitude(&mut self.rng, 400 * MS);
         self.world.run_for(gap);
         self.election("L3 one master after two VOTEs");

@@ -9,10 +9,12 @@ use crate::packet::{Packet, Shown};
 use crate::program::Program;
 use crate::queue::{Event, Micros, Queue};
 use crate::story::Story;
-use boardroom::election::{Board, Count, Network, Notice};
+use boardroom::election::client::{self, Question};
+use boardroom::election::{Board, Count, Keys, Network, Notice};
 use boardroom::rng::{Entropy, Seeded};
 use boardroom::time::Instant;
 use core::net::{Ipv4Addr, SocketAddrV4};
+use std::collections::VecDeque;
 
 /// The election's port in every simulation.
 pub const PORT: u16 = 2000;
@@ -127,7 +129,9 @@ impl World {
                 Event::Refusal { host, packet } => self.bring_refusal(usize::from(host), packet),
                 Event::Turn { host } => {
                     let host = usize::from(host);
-                    if self.hosts[host].next_turn == Some(at) {
+                    if host == self.hosts.len() {
+                        self.caller_turn();
+                    } else if self.hosts[host].next_turn == Some(at) {
                         self.hosts[host].next_turn = None;
                         self.run(host);
                     }
@@ -168,6 +172,54 @@ impl World {
         self.client_sends(from, self.everybody(), b"VOTE\n");
     }
 
+    /// A client with the key calls an election: it has a board introduce
+    /// itself, and sends its VOTE to that board (K5).
+    pub fn call_signed_vote(&mut self, keys: &Keys) {
+        let now = Instant::from_micros(self.now);
+        let newline = true;
+        let question = Question::vote(now, client::TIMEOUT, newline).with_key(now, keys);
+        self.clients.caller = Some(question);
+        self.caller_sends();
+    }
+
+    fn caller_turn(&mut self) {
+        let now = Instant::from_micros(self.now);
+        if let Some(caller) = &mut self.clients.caller {
+            caller.handle_timeout(now);
+            self.caller_sends();
+        }
+    }
+
+    /// Sends what the caller has to say; with its VOTE its part is done.
+    fn caller_sends(&mut self) {
+        let due = self
+            .clients
+            .caller
+            .as_ref()
+            .and_then(Question::poll_timeout);
+        if let Some(due) = due {
+            let host = self.clients_at() as u16;
+            let due = due.micros().max(self.now + 1);
+            self.queue.push(due, Event::Turn { host });
+        }
+        let from = SocketAddrV4::new(self.clients.address, PORT);
+        let Some(caller) = &mut self.clients.caller else {
+            return;
+        };
+        let Some(outgoing) = caller.poll_transmit() else {
+            return;
+        };
+        if outgoing.to.is_some() {
+            self.clients.caller = None;
+        }
+        let to = outgoing.to.unwrap_or(self.everybody());
+        self.send_as(
+            self.clients_at(),
+            Packet::new(from, to, &outgoing.bytes),
+            true,
+        );
+    }
+
     /// The broadcast address at the election's port.
     pub const fn everybody(&self) -> SocketAddrV4 {
         SocketAddrV4::new(self.broadcast, PORT)
@@ -177,6 +229,7 @@ impl World {
     pub fn kill(&mut self, at: usize, off: bool) {
         let host = &mut self.hosts[at];
         host.state = if off { State::Off } else { State::Dead };
+        host.suspended = false;
         host.life += 1;
         host.next_turn = None;
         host.close_sockets();
@@ -217,12 +270,26 @@ impl World {
             .push(self.now + span, Event::Resume { host, life });
     }
 
+    /// The whole machine is suspended for `span` microseconds: nothing comes in
+    /// meanwhile, and what waits is lost.
+    pub fn suspend(&mut self, at: usize, span: Micros) {
+        if self.hosts[at].state != State::Running {
+            return;
+        }
+        self.stop(at, span);
+        self.hosts[at].suspended = true;
+        self.hosts[at].buffers.iter_mut().for_each(VecDeque::clear);
+        self.hosts[at].refusals.clear();
+        self.note(at, format_args!("is suspended, and its queues are lost"));
+    }
+
     /// A stopped process goes on.
     pub fn resume(&mut self, at: usize) {
         if self.hosts[at].state != State::Stopped {
             return;
         }
         self.hosts[at].state = State::Running;
+        self.hosts[at].suspended = false;
         let slept = self.now - self.hosts[at].stopped_at;
         self.note(at, format_args!("goes on"));
         self.checks.resumed(&self.hosts[at], at, slept);
@@ -263,6 +330,10 @@ impl World {
 
     /// Sends a datagram from the host at `from` (or from the clients' host).
     pub fn send(&mut self, from: usize, packet: Packet) {
+        self.send_as(from, packet, from < self.hosts.len());
+    }
+
+    fn send_as(&mut self, from: usize, packet: Packet, genuine: bool) {
         if self.story.is_written() {
             let to = *packet.to.ip();
             let to = if to == self.broadcast || to.is_broadcast() {
@@ -282,7 +353,7 @@ impl World {
                 format_args!("{sender} -> {to}{port}: {}", Shown(packet.bytes())),
             );
         }
-        let id = self.keep(packet, from < self.hosts.len());
+        let id = self.keep(packet, genuine);
         let to = *packet.to.ip();
         if to == self.broadcast || to.is_broadcast() {
             self.broadcast(from, id, packet);
@@ -354,12 +425,19 @@ impl World {
         let packet = self.packets[id as usize];
         if at == self.hosts.len() {
             self.clients.heard.push((self.now, packet));
+            let now = Instant::from_micros(self.now);
+            let caller = self.clients.caller.as_mut();
+            if let Some(caller) = caller.filter(|_| packet.to.port() == PORT) {
+                let _ = caller.handle_datagram(now, packet.from, packet.bytes());
+                self.caller_sends();
+            }
             return;
         }
         let host = &mut self.hosts[at];
         let own = Some(*packet.to.ip()) == host.address;
         match host.state {
             State::Off => {}
+            _ if host.suspended => {}
             State::Dead if own => self.refuse(at, id),
             State::Dead => {}
             State::Running | State::Stopped => {
