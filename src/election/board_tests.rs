@@ -733,6 +733,36 @@ fn f5_a_master_that_stood_still_speaks_only_after_listening() {
     assert_eq!(claims, 0, "epoch was {epoch}");
 }
 
+/// While it asks, the vote of a rival that is behind gets no answer: that would
+/// be a word as master before it has listened.
+#[test]
+fn f5_who_listens_owes_nobody_a_vote() {
+    let mut lan = Lan::failover(&[&[9]], 1_000);
+    lan.run(Duration::from_secs(4));
+    lan.kill(1);
+    lan.run(Duration::from_secs(9));
+    lan.hosts[0].alive = true;
+    lan.run(millis(5));
+    let from = lan.now;
+    assert!(lan.in_office().is_empty());
+    for asking in [0, flag::ASKING] {
+        let trailer = wire::Trailer {
+            flags: asking,
+            ..wire::Trailer::default()
+        };
+        let rank = Rank {
+            vote: 3,
+            address: ip(66),
+        };
+        let vote = wire::build_with_trailer(Text::Vote(rank), trailer, wire::checksum);
+        lan.inject(at(66, 2000), at(1, 2000), &vote);
+        lan.run(millis(60));
+    }
+    assert_eq!(lan.sent(b'#', from), 0);
+    lan.run(Duration::from_secs(1));
+    assert_eq!(lan.in_office(), [1]);
+}
+
 #[test]
 fn f5_a_lone_master_takes_office_again() {
     let mut lan = Lan::failover(&[&[9]], 10);

@@ -203,6 +203,7 @@ impl Question {
             return;
         }
         match self.step {
+            Step::Meeting { .. } if self.starter_due().is_some() => self.call_upon_starter(now),
             Step::Meeting { since, asked } if asked < ASKED_MOST && now < since + self.timeout => {
                 self.meet(since, asked + 1);
             }
@@ -248,6 +249,7 @@ impl Question {
     /// When [`Self::handle_timeout`] is wanted; none when the question is over.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.step {
+            Step::Meeting { .. } if self.starter_due().is_some() => self.starter_due(),
             Step::Collecting {
                 since,
                 last_vote: None,

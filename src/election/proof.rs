@@ -11,8 +11,11 @@ use super::rank::Epoch;
 use super::seal::Keys;
 use super::wire::{self, Datagram, Text, Trailer, flag};
 use crate::rng::{Entropy, Seeded};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use core::net::{Ipv4Addr, SocketAddrV4};
+
+/// How long a board that has begun no round yet is passed over for another.
+const BETTER: Duration = Duration::from_millis(50);
 
 /// What a master's signature is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,9 @@ pub(super) struct Proof {
     early: Vec<(SocketAddrV4, Datagram)>,
     /// The round before the one that was called.
     before: Epoch,
+    /// Who introduced itself first, but has only just started: called upon
+    /// when nobody else has come by then.
+    starter: Option<(SocketAddrV4, Instant)>,
 }
 
 #[derive(Debug)]
@@ -94,6 +100,7 @@ impl Question {
             sessions: Vec::new(),
             early: Vec::new(),
             before: Epoch::NONE,
+            starter: None,
         };
         let question = proof.question();
         self.proof = Some(proof);
@@ -211,18 +218,41 @@ impl Question {
         if proof.session_of(*from.ip()).is_none() && proof.sessions.len() < VOTES_KEPT {
             proof.sessions.push((*from.ip(), session));
         }
-        if let Step::Meeting { .. } = self.step {
-            proof.before = trailer.epoch;
-            let call = proof.build(Text::Call, flag::BOUND, trailer.epoch, Some(session));
-            self.step = Step::Collecting {
-                since: now,
-                last_vote: None,
-            };
-            self.send(Some(from), call);
-        } else {
+        if !matches!(self.step, Step::Meeting { .. }) {
             self.hear_early(now, from);
+        } else if trailer.epoch == Epoch::NONE {
+            // It does not know yet which round the others are in.
+            proof.starter.get_or_insert((from, now + BETTER));
+        } else {
+            self.call_upon(now, from, trailer.epoch);
         }
         None
+    }
+
+    /// Sends the VOTE to one board, in its session.
+    fn call_upon(&mut self, now: Instant, to: SocketAddrV4, epoch: Epoch) {
+        let Some(proof) = &mut self.proof else { return };
+        proof.before = epoch;
+        let session = proof.session_of(*to.ip());
+        let call = proof.build(Text::Call, flag::BOUND, epoch, session);
+        self.step = Step::Collecting {
+            since: now,
+            last_vote: None,
+        };
+        self.send(Some(to), call);
+    }
+
+    /// When nobody else has come, and a board that has just started will do.
+    pub(super) fn starter_due(&self) -> Option<Instant> {
+        Some(self.proof.as_ref()?.starter?.1)
+    }
+
+    /// Calls upon a board that has just started.
+    pub(super) fn call_upon_starter(&mut self, now: Instant) {
+        let starter = self.proof.as_ref().and_then(|proof| proof.starter);
+        if let Some((starter, _)) = starter {
+            self.call_upon(now, starter, Epoch::NONE);
+        }
     }
 
     fn keep_early(&mut self, from: SocketAddrV4, bytes: &[u8]) -> Option<Heard> {

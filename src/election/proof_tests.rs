@@ -164,6 +164,42 @@ fn a_call_goes_to_the_first_board_that_introduces_itself() {
     assert!(question.met_somebody());
 }
 
+/// A board that has just started may not know yet which round the others are
+/// in: another one is called upon, if one comes within 50 ms.
+#[test]
+fn a_board_that_has_just_started_is_called_upon_last() {
+    let other = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 3), 2000);
+    for alone in [false, true] {
+        let mut question = Question::vote(now(0), TIMEOUT, true).with_key(now(0), &keys("ab"));
+        let nonce = nonce_of(&question.poll_transmit().unwrap().bytes, &keys("ab"));
+        let mut introduction = Trailer {
+            flags: flag::BOUND | flag::INTRODUCE,
+            epoch: Epoch::NONE,
+            word: 0,
+            about: Some(Ipv4Addr::from(SESSION)),
+        };
+        let starter = signed(&keys("ab"), Text::Whois, introduction, nonce);
+        question.handle_datagram(now(1), FROM, &starter);
+        assert_eq!(question.poll_transmit(), None);
+        introduction.epoch = Epoch(9);
+        let settled = signed(&keys("ab"), Text::Whois, introduction, nonce);
+        match alone {
+            true => {
+                assert_eq!(question.poll_timeout(), Some(now(51)));
+                question.handle_timeout(now(51));
+            }
+            false => drop(question.handle_datagram(now(20), other, &settled)),
+        }
+        let call = question.poll_transmit().unwrap();
+        let epoch = wire::trailer(&call.bytes).unwrap().0.epoch;
+        let expected = match alone {
+            true => (Some(FROM), Epoch::NONE),
+            false => (Some(other), Epoch(9)),
+        };
+        assert_eq!((call.to, epoch), expected);
+    }
+}
+
 #[test]
 fn a_vote_that_overtakes_its_introduction_counts_once_that_comes() {
     let other = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 3), 2000);

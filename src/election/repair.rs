@@ -57,7 +57,8 @@ impl Board {
     /// own vote, in 20 ms.
     pub(super) fn owe_reply(&mut self, now: Instant, to: Ipv4Addr, always: bool) {
         let known = self.replies.iter().any(|reply| reply.to == to);
-        if self.own.is_some() && !known && self.replies.len() < REPLIES_MAX {
+        let speaks = self.own.is_some() && !self.pause.active;
+        if speaks && !known && self.replies.len() < REPLIES_MAX {
             self.replies.push(Reply {
                 to,
                 due: now + REPLY_AFTER,

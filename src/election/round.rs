@@ -100,7 +100,9 @@ impl Board {
                 return self.on_stale_verdict(now);
             }
             Some(verdict) => verdict.epoch,
-            None if self.round.is_young(now) => {
+            // With a key a client calls one board, in an epoch that it was
+            // told: nothing overtakes it, and no copy of it is taken (K5).
+            None if self.round.is_young(now) && self.keyed.is_none() => {
                 self.round.copied = true;
                 self.round.repeat |= self.peers.known(self.rounds).any(|peer| peer.old);
                 return self.counters.add(Count::CallCopy);
@@ -189,7 +191,10 @@ impl Board {
             fresh,
             heard: now,
         };
-        if trailer.epoch.is_after(self.epoch) {
+        // A board that has found its epoch, but begun no round yet (K3).
+        let awaited = self.rounds == 0 && trailer.epoch == self.epoch;
+        let awaited = awaited && self.config.failover.is_none();
+        if trailer.epoch.is_after(self.epoch) || awaited {
             let silent = self.enter_later_round(now, trailer.epoch, entropy);
             self.count_vote(now, ballot);
             if asking && silent {
@@ -230,6 +235,10 @@ impl Board {
     /// Tells a voter where we are: by the own vote, or by a claim if that is
     /// what this board has to say (F3: a late vote does not depose it).
     pub(super) fn answer_voter(&mut self, now: Instant, to: Ipv4Addr) {
+        if self.pause.active {
+            // It listens before it speaks (F5).
+            return;
+        }
         if self.in_office() && self.config.failover.is_some() {
             self.claim_to(now, to);
         } else {

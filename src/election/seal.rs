@@ -15,7 +15,7 @@ use core::fmt;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 /// Introductions in any second.
-const INTRODUCTIONS_MAX: usize = 64;
+const INTRODUCTIONS_MAX: usize = 256;
 /// A board that found its address asks all for their introductions, and again
 /// after this, three times this, and so on, as long as none has come.
 const GREET_AGAIN: Duration = Duration::from_millis(100);
@@ -67,13 +67,14 @@ impl Keyed {
     }
 
     /// A client's VOTE counts once, and only for the epoch that the client was
-    /// told.
-    fn take_call(&mut self, epoch: Epoch, call: Trailer) -> bool {
+    /// told; a board that has `begun` no round may have found its epoch since.
+    fn take_call(&mut self, epoch: Epoch, begun: bool, call: Trailer) -> bool {
         if self.calls.0 != epoch {
             self.calls = (epoch, Vec::new());
         }
         let calls = &mut self.calls.1;
-        let fresh = call.epoch == epoch && !calls.contains(&call.word) && calls.len() < CALLS_MAX;
+        let told = call.epoch == epoch || (!begun && call.epoch == Epoch::NONE);
+        let fresh = told && !calls.contains(&call.word) && calls.len() < CALLS_MAX;
         if fresh {
             calls.push(call.word);
         }
@@ -228,14 +229,15 @@ impl Board {
                 nonce,
                 introduce: true,
             } => {
-                self.introduce(now, from, nonce);
+                let epoch = trailer.map_or(Epoch::NONE, |trailer| trailer.epoch);
+                self.introduce(now, from, nonce, epoch);
                 None
             }
             Worth::Believed { bound: true } if text == Text::Call => {
-                let epoch = self.epoch;
+                let (epoch, begun) = (self.epoch, self.rounds > 0);
                 let fresh = trailer
                     .zip(self.keyed.as_mut())
-                    .is_some_and(|(call, keyed)| keyed.take_call(epoch, call));
+                    .is_some_and(|(call, keyed)| keyed.take_call(epoch, begun, call));
                 if !fresh {
                     self.counters.add(Count::Replayed);
                 }
@@ -245,6 +247,7 @@ impl Board {
             Worth::Introduced => {
                 self.counters.add(Count::Introduced);
                 self.timers.stop(Timer::Greet);
+                self.find_epoch(trailer);
                 None
             }
             Worth::Refused(refusal) => {
@@ -271,9 +274,20 @@ impl Board {
         self.counters.add(Count::IntroductionAsked);
     }
 
+    /// A board that has started learns of its LAN's epoch, so that a VOTE that
+    /// comes to it begins a round which is new to all. Without failover it
+    /// waits for that one (R1).
+    fn find_epoch(&mut self, introduction: Option<Trailer>) {
+        let started = self.rounds == 0 && self.epoch == Epoch::NONE;
+        if let Some(trailer) = introduction.filter(|_| started && self.config.failover.is_none()) {
+            self.epoch = trailer.epoch;
+        }
+    }
+
     /// Tells an asker this board's session; a board also what it has to say in
-    /// this round, since that was lost on it.
-    fn introduce(&mut self, now: Instant, to: SocketAddrV4, nonce: u32) {
+    /// this round, since that was lost on it. One that has just started was not
+    /// there: without failover it waits for the next round.
+    fn introduce(&mut self, now: Instant, to: SocketAddrV4, nonce: u32, epoch: Epoch) {
         let Some(keyed) = &mut self.keyed else { return };
         if !keyed.introductions.take(now) {
             return self.counters.add(Count::NotSent);
@@ -287,7 +301,8 @@ impl Board {
         };
         let introduction = keyed.build(Text::Whois, trailer, Some(nonce));
         self.send(to, introduction);
-        if to.port() == self.config.port && !self.pause.active {
+        let over = self.config.failover.is_none() && !self.round.open;
+        if to.port() == self.config.port && !(over && epoch == Epoch::NONE) {
             self.answer_voter(now, *to.ip());
         }
     }

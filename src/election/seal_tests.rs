@@ -239,10 +239,10 @@ fn a_client_with_the_key_calls_an_election_by_one_boards_session() {
     assert_eq!(lan.board(1).epoch(), epoch.next(), "it serves once");
 }
 
-/// A VOTE right behind a round's begin belongs to that round, and leaves its
-/// epoch as it is: recorded, it would still fit.
+/// A VOTE right behind a round's begin names that round, and so begins the
+/// next one; neither can be played again.
 #[test]
-fn a_call_that_began_nothing_cannot_be_played_again() {
+fn two_calls_behind_one_another_count_once_each() {
     let mut lan = lan(1, None, 1);
     lan.run(Duration::from_secs(6));
     let ask = |lan: &mut Lan, word| {
@@ -272,6 +272,7 @@ fn a_call_that_began_nothing_cannot_be_played_again() {
         let session = introduction.about.map(u32::from);
         build_with_trailer(Text::Call, trailer, |signed| ring().tag(signed, session))
     };
+    let before = lan.board(1).epoch();
     let first = call(ask(&mut lan, 1), 1);
     lan.inject(at(99, 5000), at(1, 2000), &first);
     lan.run(millis(2));
@@ -279,11 +280,53 @@ fn a_call_that_began_nothing_cannot_be_played_again() {
     lan.inject(at(99, 5000), at(1, 2000), &second);
     lan.run(millis(500));
     let epoch = lan.board(1).epoch();
+    assert_eq!(epoch, before.next().next());
     for replayed in [&first, &second] {
         lan.inject(at(99, 5000), at(1, 2000), replayed);
         lan.run(millis(500));
     }
     assert_eq!(lan.board(1).epoch(), epoch);
+}
+
+/// Without failover a board that starts waits for the next VOTE, as it does
+/// without a key; but it finds the others' epoch, so that a VOTE which comes to
+/// it alone begins a round that is new to all.
+#[test]
+fn a_started_board_finds_the_epoch_and_does_not_vote_in_a_settled_round() {
+    let keys = |seed| Some(Keys { ring: ring(), seed });
+    let mut lan = Lan::new(&[&[9, 9, 9], &[3, 3, 3]], |config| config.keys = keys(7));
+    lan.board(1).begin_round(
+        Instant::from_micros(1),
+        Epoch(4),
+        Cause::Settled,
+        &mut Seeded::new(1),
+    );
+    lan.run(millis(500));
+    assert_eq!(
+        lan.board(2).epoch(),
+        Epoch(4),
+        "it was there when it settled"
+    );
+    let old = lan.board(2).config().clone();
+    let network = lan.board(2).network();
+    *lan.board(2) = Board::new(Config {
+        keys: keys(8),
+        ..old
+    });
+    let from = lan.now;
+    lan.board(2).handle_network(from, network);
+    lan.run(millis(500));
+    assert_eq!(
+        (lan.board(2).epoch(), lan.board(2).vote()),
+        (Epoch(4), None)
+    );
+    assert_eq!(lan.sent(b'#', from), 0);
+    let now = lan.now;
+    lan.board(1)
+        .begin_round(now, Epoch(5), Cause::Settled, &mut Seeded::new(2));
+    lan.run(millis(500));
+    assert!(lan.board(2).vote().is_some(), "the next one is its own too");
+    assert_eq!(lan.in_office().len(), 1);
 }
 
 #[test]
