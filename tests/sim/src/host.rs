@@ -117,6 +117,10 @@ pub struct Host {
     pub busy_turns: u32,
     /// When the process was stopped.
     pub stopped_at: Micros,
+    /// Until when a program lets go of the office that was left in time.
+    pub letting_go: Option<Micros>,
+    /// When a stopped process last went on.
+    pub resumed_at: Option<Micros>,
     /// The whole machine is suspended: what comes is lost.
     pub suspended: bool,
     /// The address has changed while the process was stopped.
@@ -146,6 +150,8 @@ impl Host {
             busy_turns: 0,
             stopped_at: 0,
             suspended: false,
+            letting_go: None,
+            resumed_at: None,
             moved: false,
         }
     }

@@ -154,6 +154,8 @@ pub struct Options {
     pub latency: u32,
     /// Whether the boards need a majority's grants.
     pub quorum: bool,
+    /// Whether a program has to let go of the office first (Q6).
+    pub has_hook: bool,
     /// Whether the boards have a key.
     pub keyed: bool,
     /// Whether claims wait for a slave that need not wake for them.
@@ -211,6 +213,7 @@ impl Options {
             _ => 0,
         };
         let keyed = mode == Mode::Key || mode == Mode::Plain && olds == 0 && one_in(rng, 8);
+        let quorum = mode == Mode::Quorum || mode == Mode::Key && one_in(rng, 2);
         Self {
             mode,
             boards,
@@ -222,7 +225,8 @@ impl Options {
             calm: calm(rng, olds == 1),
             clock_ppm: *pick(rng, &[0, 0, 100, 10_000]),
             latency: *pick(rng, &[0, 0, 0, 50, 1_000, 5_000]),
-            quorum: mode == Mode::Quorum || mode == Mode::Key && one_in(rng, 2),
+            quorum,
+            has_hook: quorum && one_in(rng, 3),
             keyed,
             claims_wait: mode != Mode::Plain && one_in(rng, 2),
             coarse_timers: one_in(rng, 3),
@@ -338,8 +342,8 @@ impl fmt::Display for Options {
         )?;
         writeln!(
             f,
-            "  quorum {}, key {}, claims wait {}",
-            self.quorum, self.keyed, self.claims_wait
+            "  quorum {}, with a hook {}, key {}, claims wait {}",
+            self.quorum, self.has_hook, self.keyed, self.claims_wait
         )?;
         writeln!(
             f,

@@ -28,6 +28,13 @@ pub enum Event {
         /// The host.
         host: u16,
     },
+    /// The program that was told `slave` has ended.
+    LetGo {
+        /// The host.
+        host: u16,
+        /// Its how many-eth life.
+        life: u16,
+    },
     /// A stopped process goes on.
     Resume {
         /// The host.

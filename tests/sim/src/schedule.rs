@@ -105,6 +105,9 @@ impl Schedule {
             clients.into(),
         );
         world.checks.quorum = options.quorum;
+        if options.has_hook {
+            world.hook_max = lease_length(options.interval) / 6;
+        }
         world.checks.keyed = options.keyed;
         if options.mode != Mode::Plain {
             world.checks.interval = options.interval;
@@ -138,7 +141,7 @@ impl Schedule {
             },
             failover,
             quorum: self.options.quorum.then_some(self.options.boards as u16),
-            has_hook: false,
+            has_hook: self.options.has_hook,
             keys: self.options.keyed.then(|| Keys {
                 ring: self.ring.clone(),
                 seed,
@@ -760,7 +763,7 @@ impl Schedule {
             0
         };
         if self.options.quorum {
-            asleep + 3 * (self.options.interval * 3 / 2 + 200 * MS)
+            asleep + 3 * lease_length(self.options.interval)
         } else {
             asleep
         }
@@ -844,6 +847,11 @@ impl Schedule {
 /// 50 ms at least.
 pub fn patience(interval: Micros) -> Duration {
     Duration::from_micros((interval / 2).max(50 * MS))
+}
+
+/// How long a grant runs, from the protocol's text.
+const fn lease_length(interval: Micros) -> Micros {
+    interval * 3 / 2 + 200 * MS
 }
 
 /// The weather of the quiet phase, for those who run a phase of their own.

@@ -21,6 +21,8 @@ pub const PORT: u16 = 2000;
 
 /// A host hears its own broadcast after so many microseconds.
 const LOOPBACK_US: Micros = 5;
+/// Who went on after a pause so long ago may have left its office late.
+const LATE: Micros = 5_000_000;
 /// The loop brings its timers after so many turns of input in a row.
 const BUSY_TURNS_MAX: u32 = 64;
 
@@ -71,6 +73,9 @@ pub struct World {
     pub story: Story,
     /// Random numbers of the network.
     pub rng: Seeded,
+    /// The longest that a program takes to let go of the office; zero if there
+    /// is none (Q6).
+    pub hook_max: Micros,
     /// Datagrams delivered so far.
     pub delivered: u64,
     machine: Machine,
@@ -98,6 +103,7 @@ impl World {
             checks: Checks::default(),
             story: Story::default(),
             rng: Seeded::new(seed),
+            hook_max: 0,
             delivered: 0,
             machine,
             queue: Queue::default(),
@@ -134,6 +140,11 @@ impl World {
                     } else if self.hosts[host].next_turn == Some(at) {
                         self.hosts[host].next_turn = None;
                         self.run(host);
+                    }
+                }
+                Event::LetGo { host, life } => {
+                    if self.hosts[usize::from(host)].life == life {
+                        self.let_go(usize::from(host));
                     }
                 }
                 Event::Resume { host, life } => {
@@ -246,6 +257,8 @@ impl World {
         host.draws.told.clear();
         host.started_at = self.now;
         host.given.clear();
+        host.letting_go = None;
+        host.resumed_at = None;
         host.life += 1;
         host.program = program;
         host.close_sockets();
@@ -290,12 +303,14 @@ impl World {
         }
         self.hosts[at].state = State::Running;
         self.hosts[at].suspended = false;
+        self.hosts[at].resumed_at = Some(self.now);
         let slept = self.now - self.hosts[at].stopped_at;
         self.note(at, format_args!("goes on"));
         self.checks.resumed(&self.hosts[at], at, slept);
         if core::mem::take(&mut self.hosts[at].moved) {
             self.tell_network(at);
         }
+        self.let_go(at);
         self.want_turn(at, self.now);
     }
 
@@ -662,8 +677,52 @@ impl World {
         }
         if let Some(change) = changed {
             self.note(at, format_args!("{change}"));
+            self.hooks(at);
         }
         self.schedule_timer(at);
+    }
+
+    /// A role has changed: a program begins to let go of the office, or nobody's
+    /// may still do so (Q6).
+    fn hooks(&mut self, at: usize) {
+        if self.hook_max == 0 {
+            return;
+        }
+        let host = &mut self.hosts[at];
+        let is_letting_go = host.program.board().is_some_and(Board::is_letting_go);
+        if is_letting_go && host.letting_go.is_none() {
+            let until = self.now + u64::from(self.rng.below(self.hook_max as u32));
+            host.letting_go = Some(until);
+            let (life, host) = (host.life, at as u16);
+            self.queue.push(until, Event::LetGo { host, life });
+        } else if host.program.office().is_some() {
+            let now = self.now;
+            let late = |host: &Host| host.resumed_at.is_some_and(|at| now - at < LATE);
+            let lets_go = |host: &Host| host.letting_go.is_some_and(|until| until > now);
+            let other =
+                |&(other, host): &(usize, &Host)| other != at && lets_go(host) && !late(host);
+            if let Some((other, _)) = self.hosts.iter().enumerate().find(other) {
+                let what = format!("host {at} is master, host {other} has not let go");
+                self.checks.fail("S7 the hook lets go first", now, what);
+            }
+        }
+    }
+
+    /// The program has let go, unless the process cannot hear of it now.
+    fn let_go(&mut self, at: usize) {
+        let host = &mut self.hosts[at];
+        if host.state != State::Running || host.letting_go.is_none_or(|until| until > self.now) {
+            return;
+        }
+        host.letting_go = None;
+        let now = host.clock.shows(self.now);
+        if let Program::Board(board) = &mut host.program
+            && board.is_letting_go()
+        {
+            board.handle_wakeup(now);
+            board.handle_let_go(now);
+            self.after_turn(at);
+        }
     }
 
     fn take_notices(&mut self, at: usize) {
