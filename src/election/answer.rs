@@ -12,8 +12,10 @@ use std::collections::VecDeque;
 
 /// WHOIS kept during a round; the oldest is dropped (R6).
 pub(super) const KEPT_MAX: usize = 32;
-/// Missing boards asked when WHOIS is answered (R6).
-const HEALED_MAX: usize = 64;
+/// Missing boards asked when WHOIS is answered: of more, the next ones the next
+/// time (R6). Well below the limit of unicast votes (R8), so that some are left
+/// for who is missing in a round that follows at once (R9).
+const HEALED_MAX: usize = 32;
 /// Answers heal this far apart (R6).
 const HEALS_APART: Duration = Duration::from_secs(1);
 /// So often in a round a healing goes to all, not only to the missing.
@@ -187,7 +189,11 @@ impl Board {
         self.round.heals = self.round.heals.saturating_add(1);
         let old_voted = self.votes.iter().any(|ballot| ballot.old);
         let to_all = first_times && (self.rounds <= 1 || old_voted);
-        for address in self.not_reached(first_times && !to_all) {
+        let missing = self.not_reached(first_times && !to_all);
+        let before = (usize::from(self.round.heals) - 1) * HEALED_MAX;
+        let first = before.checked_rem(missing.len()).unwrap_or(0);
+        let turn = missing.iter().cycle().skip(first);
+        for &address in turn.take(missing.len().min(HEALED_MAX)) {
             self.unicast_vote(now, address, flag::ASKING);
         }
         if to_all {
@@ -207,7 +213,6 @@ impl Board {
                 self.votes.of(peer.address).is_none() || (strangers && peer.first >= begun)
             })
             .map(|peer| peer.address)
-            .take(HEALED_MAX)
             .collect()
     }
 }
