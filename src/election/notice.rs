@@ -109,6 +109,8 @@ pub enum Notice {
     },
     /// A board with another `--quorum` or `--interval` grants: that cannot count.
     QuorumDiffers(Ipv4Addr),
+    /// A board without a key votes or claims; told once.
+    Unkeyed(Ipv4Addr),
     /// There is an address now.
     AddressFound(Ipv4Addr),
     /// There is no address any more.
@@ -155,6 +157,11 @@ impl fmt::Display for Notice {
             Notice::QuorumDiffers(source) => write!(
                 f,
                 "{source} has another --quorum or --interval; give all boards the same"
+            ),
+            Notice::Unkeyed(source) => write!(
+                f,
+                "{source} has no key and is not believed; it may become a second master: give \
+                 all boards the same --key-file"
             ),
             Notice::AddressFound(address) => write!(f, "this board is {address}"),
             Notice::AddressLost => f.write_str("no address; waiting for one"),

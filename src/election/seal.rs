@@ -5,6 +5,7 @@ use super::board::Board;
 use super::counters::Count;
 use super::key::Keyring;
 use super::limits::Limiter;
+use super::notice::Notice;
 use super::rank::Epoch;
 use super::replay::{Incoming, Refusal, Sessions, Worth};
 use super::timers::Timer;
@@ -52,6 +53,8 @@ pub(super) struct Keyed {
     greetings: u32,
     /// The words of the clients' VOTEs heard in the epoch.
     calls: (Epoch, Vec<u32>),
+    /// That a board has no key was told.
+    told_unkeyed: bool,
 }
 
 impl Keyed {
@@ -63,6 +66,7 @@ impl Keyed {
             introductions: Limiter::default(),
             greetings: 0,
             calls: (Epoch::NONE, Vec::new()),
+            told_unkeyed: false,
         }
     }
 
@@ -206,12 +210,28 @@ impl Board {
             .sessions
             .judge(now, &keyed.ring, port, &incoming, &mut keyed.random);
         let trailer = wire::trailer(bytes).map(|(trailer, _)| trailer);
+        if let Worth::Refused(refusal) = verdict.worth {
+            self.note_unkeyed(*from.ip(), bytes, text, refusal);
+        }
         let admitted = self.take_worth(now, from, text, trailer, verdict.worth);
         // Behind the own introduction: who knows us need not ask back.
         if let Some(nonce) = verdict.ask {
             self.ask_introduction(from, nonce);
         }
         admitted
+    }
+
+    /// A board that takes part without a key has its own idea of the master.
+    fn note_unkeyed(&mut self, from: Ipv4Addr, bytes: &[u8], text: Text<'_>, refusal: Refusal) {
+        let takes_part = matches!(text, Text::Vote(_) | Text::Claim(_));
+        let has_no_key = refusal == Refusal::Unsigned || checked_trailer(bytes).is_some();
+        let Some(keyed) = self.keyed.as_mut().filter(|keyed| !keyed.told_unkeyed) else {
+            return;
+        };
+        if takes_part && has_no_key {
+            keyed.told_unkeyed = true;
+            self.outbox.tell(Notice::Unkeyed(from));
+        }
     }
 
     #[allow(clippy::option_option)]

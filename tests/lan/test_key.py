@@ -4,12 +4,14 @@ import json
 import os
 import select
 import threading
+import time
 
 import pytest
 
 import lab
 import messages
 import services
+from test_serve import counters
 
 
 @pytest.fixture
@@ -77,6 +79,83 @@ def test_who_has_no_key_calls_no_election(loopback, keys):
     assert wrong.code == 1
     assert "has this key" in wrong.stderr
     client.close()
+
+
+def test_boards_without_a_key_yield_to_those_that_have_it_who_say_so_once(loopback, keys):
+    options = ["--interval", "100ms"]
+    keyed = [loopback.board(n, *options, "--key-file", keys[0]) for n in (2, 3)]
+    others = [loopback.board(n, *options) for n in (4, 5)]
+    client = loopback.client()
+
+    def masters():
+        client.send(messages.WHOIS, loopback.broadcast, loopback.port)
+        found = [messages.answer(data) for data, _ in client.gather(0.1)]
+        return sorted("keyed" if one[1] < "127.0.0.4" else "other" for one in found if one)
+
+    for _ in range(3):
+        lab.wait_for(lambda: masters() == ["keyed"], 10, "one master, with the key")
+        loopback.run("vote", "--interface", "lo", loopback.port)
+    for board in keyed:
+        lab.wait_for(lambda: "has no key and is not believed" in board.stderr, 5, "the line")
+    assert [board.stderr.count("has no key") for board in keyed] == [1, 1]
+    assert all("key" not in board.stderr for board in others)
+    client.close()
+
+
+def write(path, text):
+    """A key file is replaced, never half there."""
+    path.write_text(text)
+    path.chmod(0o600)
+
+
+def test_a_lan_changes_its_key_without_a_break(loopback, keys, tmp_path):
+    """Three boards with failover: each is started anew with the next key file,
+    one after the other, and whoever asks is answered all the time."""
+    old, new = (path.read_text() for path in keys)
+    paths = {n: tmp_path / f"board-{n}" for n in (2, 3, 4)}
+
+    def start(number, text):
+        write(paths[number], text)
+        return loopback.board(number, "--interval", "50ms", "--key-file", paths[number])
+
+    boards = {n: start(n, old) for n in paths}
+    asked, answered, stop = [], [], threading.Event()
+
+    def ask():
+        client = loopback.client()
+        while not stop.is_set():
+            asked.append(time.monotonic())
+            client.send(messages.WHOIS, loopback.broadcast, loopback.port)
+            for data, _ in client.gather(0.02):
+                if one := messages.answer(data):
+                    answered.append((time.monotonic(), one[1]))
+        client.close()
+
+    def proven(key):
+        return master(loopback, "--key-file", key)
+
+    lab.wait_for(lambda: proven(keys[0])[0] == 0, 10, "a master")
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        write(tmp_path / "both", new + old)
+        for text, key in ((old + new, keys[0]), (new + old, tmp_path / "both"),
+                          (new, keys[1])):
+            for number in boards:
+                # A master hands over, so nobody waits for a time-out.
+                assert boards[number].stop() == 0
+                loopback.processes.remove(boards[number])
+                boards[number] = start(number, text)
+                lab.wait_for(lambda: proven(key)[0] == 0, 5, "a master with the key")
+    finally:
+        stop.set()
+        thread.join()
+    times = [when for when, _ in answered]
+    gaps = [b - a for a, b in zip(times, times[1:])]
+    assert max(gaps) < 0.5, f"nobody answered for {max(gaps):.2f} s"
+    assert proven(keys[0])[0] == 1, "the old key is worth nothing"
+    counted = [counters(board) for board in boards.values()]
+    assert all(one.get("unverified", 0) < 100 for one in counted), counted
 
 
 def test_a_key_is_changed_board_by_board(loopback, keys, tmp_path):

@@ -177,6 +177,7 @@ impl Driver {
                 Notice::Mismatch { .. } => (Level::Warning, "mismatch"),
                 Notice::NoMajority { .. } => (Level::Warning, "majority"),
                 Notice::QuorumDiffers(_) => (Level::Warning, "quorum"),
+                Notice::Unkeyed(_) => (Level::Warning, "key"),
             };
             match notice {
                 Notice::Became(change) if change.role == Role::Master => {
