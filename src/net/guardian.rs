@@ -24,10 +24,11 @@ use nix::sys::uio::{pread, pwrite};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::process::parent_id;
 use std::path::PathBuf;
 
-/// Set for the board that a guardian starts: its standard input is where the
-/// last words are kept.
+/// Set for the board that a guardian starts, to the guardian's process number:
+/// its standard input is where the last words are kept.
 pub const GUARDED: &str = "BOARDROOM_GUARDED";
 
 /// What is said when the board is dead.
@@ -48,10 +49,16 @@ pub struct Will(OwnedFd);
 impl Will {
     /// If this process is guarded: ends with its guardian, and gives the place
     /// for its last words.
-    pub fn of_guarded() -> Option<Self> {
-        std::env::var_os(GUARDED)?;
+    pub fn of_guarded() -> Result<Option<Self>, Failure> {
+        let Some(guardian) = std::env::var_os(GUARDED) else {
+            return Ok(None);
+        };
         let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGTERM);
-        io::stdin().as_fd().try_clone_to_owned().ok().map(Self)
+        // It may have died before that.
+        if guardian.to_str() != Some(&*parent_id().to_string()) {
+            return Err(Failure::cannot("the guardian of this board has ended"));
+        }
+        Ok(io::stdin().as_fd().try_clone_to_owned().ok().map(Self))
     }
 
     /// Keeps the last words; none: there is nothing to say.
@@ -146,7 +153,7 @@ impl Guardian {
         let child = Child::start(&Start {
             program: OsStr::new("/proc/self/exe"),
             arguments: &words,
-            variables: &[(GUARDED, Some("1"))],
+            variables: &[(GUARDED, Some(&*std::process::id().to_string()))],
             input: self.memory.as_ref().map(AsFd::as_fd),
             output: None,
         });
@@ -179,6 +186,8 @@ impl Guardian {
                 _ => {
                     self.is_stopping = true;
                     self.pass_on(Signal::SIGTERM);
+                    // One that is stopped would never hear of it.
+                    self.pass_on(Signal::SIGCONT);
                 }
             }
         }
@@ -202,13 +211,15 @@ impl Guardian {
             End::Signal(_) | End::Unknown => None,
         };
         match code {
-            _ if self.is_stopping => return Some(Ok(code.unwrap_or(0))),
             Some(0) => return Some(Ok(0)),
             // It has said itself why it cannot begin.
             Some(code @ (2 | 4)) if self.is_first => return Some(Ok(code)),
             _ => {}
         }
         let said = self.say_last_words();
+        if self.is_stopping {
+            return Some(Ok(code.unwrap_or(0)));
+        }
         let lived = clock::now() - self.started;
         if lived > LIVED_WELL {
             self.pause = PAUSE_LEAST;

@@ -266,6 +266,70 @@ def test_a_board_that_keeps_dying_is_started_ever_more_slowly(loopback):
     assert pauses == ["100ms", "200ms", "400ms", "800ms"]
 
 
+@starts_itself
+def test_a_guardian_ends_a_board_that_is_stopped(loopback, tmp_path):
+    pid_file = tmp_path / "pid"
+    guardian = loopback.board(2, "--guardian", "--pid-file", pid_file)
+    child = ward(guardian)
+    os.kill(child, signal.SIGSTOP)
+    guardian.signal(signal.SIGTERM)
+    assert guardian.wait(5) == 0
+    assert not os.path.exists(f"/proc/{child}")
+    assert not pid_file.exists()
+
+
+@starts_itself
+def test_a_guardian_ends_between_two_lives(loopback, tmp_path):
+    pid_file = tmp_path / "pid"
+    guardian = loopback.board(2, "--guardian", "--pid-file", pid_file)
+    for _ in range(4):
+        os.kill(ward(guardian), signal.SIGKILL)
+        time.sleep(0.05)
+    wait_for(lambda: "again in 800ms" in guardian.stderr, 5, "a long pause")
+    guardian.signal(signal.SIGTERM)
+    began = time.monotonic()
+    assert guardian.wait(5) == 0
+    assert time.monotonic() - began < 0.4, "it waits for no next life"
+    assert not pid_file.exists()
+
+
+@starts_itself
+def test_a_guardian_that_is_to_end_tells_of_a_board_that_died(loopback):
+    team = Team(loopback, "--interval", "1s", "--guardian", ready=False)
+    master = wait_for(lambda: team.master(), 15, "a master")
+    child = ward(master)
+    # It hears of both at the same time.
+    master.signal(signal.SIGSTOP)
+    os.kill(child, signal.SIGKILL)
+    master.popen.send_signal(signal.SIGTERM)
+    time.sleep(0.1)
+    team.observer.drain()
+    master.signal(signal.SIGCONT)
+    assert master.wait(5) == 0
+    texts = [messages.text(data) for data, _ in team.observer.gather(0.3)]
+    assert f"- {master.address}".encode() in texts
+
+
+@starts_itself
+def test_a_frozen_board_is_replaced_and_its_guardian_waits(loopback):
+    team = Team(loopback, "--interval", "100ms", "--guardian")
+    master = team.master()
+    child = ward(master)
+    os.kill(child, signal.SIGSTOP)
+    successor = next_claim(team.observer, but=master.address)
+    assert ward(master) == child and "has died" not in master.stderr
+    os.kill(child, signal.SIGCONT)
+    assert team.settle().address == successor
+
+
+@starts_itself
+def test_a_board_without_its_guardian_does_not_begin(loopback):
+    """A guardian that dies before its board asks to end with it."""
+    told = loopback.run("serve", loopback.port, "--guardian", "--interface", "lo",
+                        env={"BOARDROOM_GUARDED": "1"})
+    assert told.code == 4 and "guardian" in told.stderr
+
+
 # The master runs a service.
 
 

@@ -70,7 +70,7 @@ pub struct Options {
 /// Is a board until SIGTERM or SIGINT; or guards one, as another process.
 pub fn run(mut options: Options) -> Outcome {
     let will = if options.guardian {
-        let Some(will) = Will::of_guarded() else {
+        let Some(will) = Will::of_guarded()? else {
             let log = Log::new(options.log, options.verbose);
             return guardian::run(log, options.pid_file);
         };
