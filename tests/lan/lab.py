@@ -192,10 +192,10 @@ class Process:
 class Board(Process):
     """`boardroom serve`."""
 
-    def __init__(self, place, address, port, name, options=(), bound=True):
+    def __init__(self, place, address, port, name, options=(), bound=True, env=None):
         self.address, self.port, self.name = address, port, name
         super().__init__(place, [
-            program(), "serve", port, "--name", name, *options])
+            program(), "serve", port, "--name", name, *options], env=env)
         if bound:
             self.wait_bound()
 
