@@ -1,7 +1,8 @@
 //! What `whois` and `vote` share: their options, their sockets and how the
 //! answers are printed.
 
-use super::{Failure, Outcome, options};
+use super::options::{self, To};
+use super::{Failure, Outcome};
 use crate::election::Keys;
 use crate::election::client::{Heard, Question, TIMEOUT, Verdict};
 use crate::json;
@@ -12,7 +13,7 @@ use crate::net::udp::{Shared, Udp};
 use crate::text::quoted;
 use crate::time::{Duration, Instant};
 use core::net::{Ipv4Addr, SocketAddrV4};
-use lexopt::{Arg, Parser};
+use lexopt::Parser;
 
 /// The election's port, unless told.
 pub const PORT: u16 = 2000;
@@ -32,47 +33,46 @@ impl Options {
     /// Reads them; `help` is what `--help` prints. `--timeout`, `--key-file` and
     /// `--no-newline` only where the command `asks`.
     pub fn read(parser: &mut Parser, help: &str, asks: bool) -> Result<Self, Failure> {
-        let (mut port, mut interface, mut to) = (None, None, None);
-        let (mut timeout, mut newline, mut json) = (TIMEOUT, true, false);
-        let mut keys = None;
-        while let Some(argument) = parser.next()? {
-            match argument {
-                Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(help)),
-                Arg::Long("port") => port = Some(options::port(&options::text(parser, "--port")?)?),
-                Arg::Value(word) if port.is_none() => {
-                    port = Some(options::port(&word.to_string_lossy())?);
-                }
-                Arg::Long("interface") => interface = Some(options::text(parser, "--interface")?),
-                Arg::Long("to") => to = Some(options::text(parser, "--to")?),
-                Arg::Long("timeout") if asks => {
-                    let text = options::text(parser, "--timeout")?;
-                    timeout = options::duration("--timeout", &text, TIMEOUT_LEAST, TIMEOUT_MOST)?;
-                }
-                Arg::Long("key-file") if asks => keys = Some(options::keys(parser)?),
-                Arg::Long("no-newline") if asks => newline = false,
-                Arg::Long("json") => json = true,
-                other => return Err(other.unexpected().into()),
-            }
-        }
-        let port = port.unwrap_or(PORT);
-        if to.is_some() && interface.is_some() {
+        let mut to = None;
+        let mut timeout = None;
+        let mut read = Self {
+            port: PORT,
+            interface: None,
+            to: None,
+            timeout: TIMEOUT,
+            newline: true,
+            json: false,
+            keys: None,
+        };
+        let mut of_askers = [
+            ("--timeout", To::Time(&mut timeout, TIMEOUTS)),
+            ("--key-file", To::Keys(&mut read.keys)),
+            ("--no-newline", To::No(&mut read.newline)),
+        ];
+        options::read(
+            parser,
+            help,
+            &mut [
+                &mut [
+                    ("--port", To::Port(&mut read.port)),
+                    ("PORT", To::As("--port")),
+                    ("--interface", To::Text(&mut read.interface)),
+                    ("--to", To::Text(&mut to)),
+                    ("--json", To::Yes(&mut read.json)),
+                ],
+                if asks { &mut of_askers } else { &mut [] },
+            ],
+        )?;
+        if to.is_some() && read.interface.is_some() {
             return Err(Failure::usage(
                 "--to and --interface are two ways to say where the question goes: give one",
             ));
         }
-        let to = match to {
-            Some(text) => Some(options::address_and_port("--to", &text, port)?),
-            None => None,
-        };
-        Ok(Self {
-            port,
-            interface,
-            to,
-            timeout,
-            newline,
-            json,
-            keys,
-        })
+        if let Some(text) = to {
+            read.to = Some(options::address_and_port("--to", &text, read.port)?);
+        }
+        read.timeout = timeout.unwrap_or(TIMEOUT);
+        Ok(read)
     }
 }
 
@@ -113,8 +113,7 @@ pub fn broadcasts(networks: &[Interface], port: u16) -> Vec<SocketAddrV4> {
     all
 }
 
-const TIMEOUT_LEAST: Duration = Duration::from_millis(1);
-const TIMEOUT_MOST: Duration = Duration::from_secs(3_600);
+const TIMEOUTS: &[Duration; 2] = &[Duration::from_millis(1), Duration::from_secs(3_600)];
 
 /// Runs `whois` to its exit code.
 pub fn whois(options: &Options) -> Outcome {

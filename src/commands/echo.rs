@@ -1,14 +1,14 @@
 //! `boardroom echo`: the first link test.
 
-use super::options::{self, ListenOptions, ServerOptions};
-use super::{Command, Failure, Outcome};
+use super::options::{self, ListenOptions, ServerOptions, To};
+use super::{Command, Outcome};
 use crate::echo::client::{Client, Options};
 use crate::echo::server::{Mode, Server};
 use crate::echo::wire::{PORT, Transport};
 use crate::net::host::{self, Setup};
 use crate::time::Duration;
 use core::net::{Ipv4Addr, SocketAddrV4};
-use lexopt::{Arg, Parser};
+use lexopt::Parser;
 use std::io::IsTerminal;
 
 /// The command.
@@ -63,20 +63,21 @@ fn run(parser: &mut Parser) -> Outcome {
 }
 
 fn server(parser: &mut Parser) -> Outcome {
-    let mut listen = ListenOptions::new(PORT);
-    let (mut mode, mut quiet) = (Mode::Judge, false);
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
-            Arg::Long(name) if let Some(option) = ListenOptions::option(name) => {
-                listen.take(option, parser)?;
-            }
-            Arg::Long("mode") => mode = read_mode(&options::text(parser, "--mode")?)?,
-            Arg::Long("quiet") => quiet = true,
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    let at = listen.at();
+    let mut listen = ListenOptions::default();
+    let (mut displays, mut quiet) = (false, false);
+    options::read(
+        parser,
+        HELP,
+        &mut [
+            &mut listen.entries(),
+            &mut [
+                ("--mode", To::Either(&mut displays, &["judge", "display"])),
+                ("--quiet", To::Yes(&mut quiet)),
+            ],
+        ],
+    )?;
+    let mode = if displays { Mode::Display } else { Mode::Judge };
+    let at = listen.at(PORT);
     let setup = Setup {
         udp: Some(at),
         tcp: Some(at),
@@ -85,32 +86,25 @@ fn server(parser: &mut Parser) -> Outcome {
     host::run(vec![(Box::new(Server::new(mode, quiet)), setup)])
 }
 
-fn read_mode(text: &str) -> Result<Mode, Failure> {
-    match text {
-        "judge" => Ok(Mode::Judge),
-        "display" => Ok(Mode::Display),
-        _ => Err(Failure::value("--mode", text, "give judge or display")),
-    }
-}
-
 fn client(parser: &mut Parser) -> Outcome {
-    let (mut transport, mut timeout) = (Transport::Udp, Duration::from_secs(2));
+    let (mut tcp, mut timeout) = (false, None);
     let mut server = ServerOptions::new(PORT);
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
-            Arg::Long("tcp") => transport = Transport::Tcp,
-            Arg::Long("timeout") => timeout = options::timeout(parser)?,
-            Arg::Long(name) if let Some(option) = ServerOptions::option(name) => {
-                server.take(option, parser)?;
-            }
-            other => return Err(other.unexpected().into()),
-        }
-    }
+    options::read(
+        parser,
+        HELP,
+        &mut [
+            &mut server.entries(),
+            &mut [
+                ("--tcp", To::Yes(&mut tcp)),
+                ("--timeout", To::Time(&mut timeout, options::TIMEOUT)),
+            ],
+        ],
+    )?;
+    let transport = if tcp { Transport::Tcp } else { Transport::Udp };
     let client = Client::new(Options {
         server: server.server()?,
         transport,
-        timeout,
+        timeout: timeout.unwrap_or(Duration::from_secs(2)),
         prompt: std::io::stdin().is_terminal(),
     });
     let udp = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);

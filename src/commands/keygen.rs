@@ -1,9 +1,9 @@
 //! `boardroom keygen`: a new key.
 
+use super::options::{self, To};
 use super::{Command, Failure, Outcome};
 use crate::net::keyfile;
-use lexopt::{Arg, Parser};
-use std::path::PathBuf;
+use lexopt::Parser;
 
 /// The command.
 pub const COMMAND: Command = Command {
@@ -31,13 +31,7 @@ Exit code: 0 written, 2 wrong usage, 4 cannot.
 
 fn run(parser: &mut Parser) -> Outcome {
     let mut path = None;
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
-            Arg::Value(word) if path.is_none() => path = Some(PathBuf::from(word)),
-            other => return Err(other.unexpected().into()),
-        }
-    }
+    options::read(parser, HELP, &mut [&mut [("FILE", To::Path(&mut path))]])?;
     let path = path.ok_or_else(|| Failure::usage("no file given; `boardroom keygen FILE`"))?;
     keyfile::create(&path).map_err(Failure::cannot)?;
     Ok(0)

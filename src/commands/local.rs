@@ -1,8 +1,9 @@
 //! What the commands share that speak to the board on this machine.
 
-use super::{Failure, Outcome, client, options};
+use super::options::{self, To};
+use super::{Failure, Outcome, client};
 use crate::net::{control, output};
-use lexopt::{Arg, Parser};
+use lexopt::Parser;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
@@ -16,24 +17,25 @@ pub(super) struct Options {
 impl Options {
     /// Reads them; `--json` only where the command has it.
     pub(super) fn read(parser: &mut Parser, help: &str, has_json: bool) -> Result<Self, Failure> {
-        let (mut port, mut control, mut json) = (None, None, false);
-        while let Some(argument) = parser.next()? {
-            match argument {
-                Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(help)),
-                Arg::Long("port") => port = Some(options::port(&options::text(parser, "--port")?)?),
-                Arg::Value(word) if port.is_none() => {
-                    port = Some(options::port(&word.to_string_lossy())?);
-                }
-                Arg::Long("control") => control = Some(PathBuf::from(parser.value()?)),
-                Arg::Long("json") if has_json => json = true,
-                other => return Err(other.unexpected().into()),
-            }
-        }
-        Ok(Self {
-            port: port.unwrap_or(client::PORT),
-            control,
-            json,
-        })
+        let mut read = Self {
+            port: client::PORT,
+            control: None,
+            json: false,
+        };
+        let mut asks_json = [("--json", To::Yes(&mut read.json))];
+        options::read(
+            parser,
+            help,
+            &mut [
+                &mut [
+                    ("--port", To::Port(&mut read.port)),
+                    ("PORT", To::As("--port")),
+                    ("--control", To::Path(&mut read.control)),
+                ],
+                if has_json { &mut asks_json } else { &mut [] },
+            ],
+        )?;
+        Ok(read)
     }
 
     /// Asks the board.

@@ -1,6 +1,6 @@
 //! `boardroom match`: the tracker, its servers and its clients.
 
-use super::options::{self, ServerOptions};
+use super::options::{self, ListenOptions, ServerOptions, To};
 use super::{Command, Failure, Outcome};
 use crate::matching::client::{self, Client};
 use crate::matching::link::Zeal;
@@ -12,9 +12,8 @@ use crate::net::host::{self, Setup};
 use crate::service::{Event, Server as Place, Service, Turn};
 use crate::time::Instant;
 use core::net::{Ipv4Addr, SocketAddrV4};
-use lexopt::{Arg, Parser};
+use lexopt::Parser;
 use std::cell::Cell;
-use std::ffi::OsString;
 use std::rc::Rc;
 
 /// The command.
@@ -80,22 +79,18 @@ fn run(parser: &mut Parser) -> Outcome {
 }
 
 fn tracker(parser: &mut Parser) -> Outcome {
-    let (mut port, mut address) = (PORT, Ipv4Addr::UNSPECIFIED);
+    let mut listen = ListenOptions::default();
     let mut wanted = tracker::Options::default();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
-            Arg::Long("port") => port = options::port_or_free(&options::text(parser, "--port")?)?,
-            Arg::Long("address") => {
-                let text = options::text(parser, "--address")?;
-                address = options::address("--address", &text)?;
-            }
-            Arg::Long("quiet") => wanted.quiet = true,
-            other => return Err(other.unexpected().into()),
-        }
-    }
+    options::read(
+        parser,
+        HELP,
+        &mut [
+            &mut listen.entries(),
+            &mut [("--quiet", To::Yes(&mut wanted.quiet))],
+        ],
+    )?;
     let setup = Setup {
-        tcp: Some(SocketAddrV4::new(address, port)),
+        tcp: Some(listen.at(PORT)),
         ..Setup::new()
     };
     host::run(vec![(Box::new(Tracker::new(wanted)), setup)])
@@ -105,9 +100,9 @@ fn server(parser: &mut Parser) -> Outcome {
     let given = PeerOptions::read(parser, false)?;
     let server = Server::new(server::Options {
         name: given.name("server", "S1")?,
-        number: given.number,
+        number: given.number(),
         place: given.tracker.server()?,
-        zeal: given.zeal,
+        zeal: given.zeal(),
         quiet: given.quiet,
     });
     host::run(vec![(Box::new(server), given.setup())])
@@ -117,10 +112,10 @@ fn client(parser: &mut Parser) -> Outcome {
     let given = PeerOptions::read(parser, true)?;
     let client = Client::new(client::Options {
         name: given.name("client", "C1")?,
-        rounds: given.rounds,
-        find: given.number,
+        rounds: rounds(given.rounds),
+        find: given.number(),
         place: given.tracker.server()?,
-        zeal: given.zeal,
+        zeal: given.zeal(),
         quiet: given.quiet,
     });
     let setup = Setup {
@@ -132,12 +127,12 @@ fn client(parser: &mut Parser) -> Outcome {
 
 /// What servers and clients are told.
 struct PeerOptions {
-    name: Option<OsString>,
+    name: Option<String>,
     /// A server's `--number`, a client's `--find`.
-    number: Option<Number>,
-    rounds: u32,
+    number: Option<u64>,
+    rounds: Option<u64>,
     tracker: ServerOptions,
-    zeal: Zeal,
+    waits: bool,
     quiet: bool,
 }
 
@@ -146,41 +141,50 @@ impl PeerOptions {
         let mut given = Self {
             name: None,
             number: None,
-            rounds: ROUNDS,
+            rounds: None,
             tracker: ServerOptions::new(PORT),
-            zeal: Zeal::Return,
+            waits: false,
             quiet: false,
         };
-        while let Some(argument) = parser.next()? {
-            match argument {
-                Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
-                Arg::Long("number") if !is_client => given.number = number("--number", parser)?,
-                Arg::Long("find") if is_client => given.number = number("--find", parser)?,
-                Arg::Long("rounds") if is_client => given.rounds = read_rounds(parser)?,
-                Arg::Long("wait") => given.zeal = Zeal::Wait,
-                Arg::Long("quiet") => given.quiet = true,
-                Arg::Value(word) if given.name.is_none() => given.name = Some(word),
-                Arg::Long(name) if let Some(option) = ServerOptions::option(name) => {
-                    given.tracker.take(option, parser)?;
-                }
-                other => return Err(other.unexpected().into()),
-            }
-        }
+        let number = if is_client { "--find" } else { "--number" };
+        let mut client_only = [("--rounds", To::Number(&mut given.rounds, ROUNDS_ALLOWED))];
+        options::read(
+            parser,
+            HELP,
+            &mut [
+                &mut given.tracker.entries(),
+                &mut [
+                    ("NAME", To::Text(&mut given.name)),
+                    (
+                        number,
+                        To::Number(&mut given.number, &[1, Number::COUNT as u64]),
+                    ),
+                    ("--wait", To::Yes(&mut given.waits)),
+                    ("--quiet", To::Yes(&mut given.quiet)),
+                ],
+                if is_client { &mut client_only } else { &mut [] },
+            ],
+        )?;
         Ok(given)
+    }
+
+    fn number(&self) -> Option<Number> {
+        self.number.and_then(|number| Number::new(number as u8))
+    }
+
+    fn zeal(&self) -> Zeal {
+        if self.waits { Zeal::Wait } else { Zeal::Return }
     }
 
     fn name(&self, role: &str, such_as: &str) -> Result<String, Failure> {
         let name = self.name.as_ref().ok_or_else(|| {
             Failure::usage(format!("give a name, such as: match {role} {such_as}"))
         })?;
-        match name.to_str() {
-            Some(name) if wire::is_name(name) => Ok(name.into()),
-            _ => Err(Failure::value(
-                "no name",
-                &name.to_string_lossy(),
-                &format!("give 1 to {} bytes without blanks", wire::NAME_MAX),
-            )),
+        if wire::is_name(name) {
+            return Ok(name.clone());
         }
+        let advice = format!("give 1 to {} bytes without blanks", wire::NAME_MAX);
+        Err(Failure::value("no name", name, &advice))
     }
 
     fn setup(&self) -> Setup {
@@ -191,36 +195,29 @@ impl PeerOptions {
     }
 }
 
-fn number(option: &str, parser: &mut Parser) -> Result<Option<Number>, Failure> {
-    let text = options::text(parser, option)?;
-    let value = options::number(option, &text, 1, Number::COUNT as u64)?;
-    Ok(Number::new(value as u8))
-}
+const ROUNDS_ALLOWED: &[u64; 2] = &[1, u32::MAX as u64];
 
-fn read_rounds(parser: &mut Parser) -> Result<u32, Failure> {
-    let text = options::text(parser, "--rounds")?;
-    Ok(options::number("--rounds", &text, 1, u64::from(u32::MAX))? as u32)
+fn rounds(given: Option<u64>) -> u32 {
+    given.map_or(ROUNDS, |rounds| rounds as u32)
 }
 
 /// Tracker, servers and clients in one process. The host starts them in this
 /// order, so the tracker's port is known when the others start.
 fn exercise(parser: &mut Parser) -> Outcome {
-    let (mut count, mut rounds, mut quiet) = (None, ROUNDS, false);
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
-            Arg::Short('n') => {
-                let text = options::text(parser, "-n")?;
-                count = Some(options::number("-n", &text, 2, COUNT_MAX)? as usize);
-            }
-            Arg::Long("rounds") => rounds = read_rounds(parser)?,
-            Arg::Long("quiet") => quiet = true,
-            other => return Err(other.unexpected().into()),
-        }
-    }
+    let (mut count, mut wanted, mut quiet) = (None, None, false);
+    options::read(
+        parser,
+        HELP,
+        &mut [&mut [
+            ("-n", To::Number(&mut count, &[2, COUNT_MAX])),
+            ("--rounds", To::Number(&mut wanted, ROUNDS_ALLOWED)),
+            ("--quiet", To::Yes(&mut quiet)),
+        ]],
+    )?;
+    let rounds = rounds(wanted);
     let count = count.ok_or_else(|| {
         Failure::usage("give -n, how many servers and clients there are: match run -n 3")
-    })?;
+    })? as usize;
     check_descriptors(count)?;
     let tracker = Tracker::new(tracker::Options {
         quiet,

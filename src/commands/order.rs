@@ -1,14 +1,13 @@
 //! `boardroom order`: whose message came first?
 
-use super::options::{self, ListenOptions, ServerOptions};
+use super::options::{self, ListenOptions, ServerOptions, To};
 use super::{Command, Failure, Outcome};
 use crate::net::host::{self, Setup};
 use crate::order::client::{self, Client};
 use crate::order::server::{self, Server};
 use crate::order::wire::{LETTERS, PORT};
 use crate::time::Duration;
-use lexopt::{Arg, Parser};
-use std::ffi::OsString;
+use lexopt::Parser;
 
 /// The command.
 pub const COMMAND: Command = Command {
@@ -62,7 +61,8 @@ fn run(parser: &mut Parser) -> Outcome {
 }
 
 fn server(parser: &mut Parser) -> Outcome {
-    let mut listen = ListenOptions::new(PORT);
+    let mut listen = ListenOptions::default();
+    let (mut contestants, mut timeout) = (None, None);
     let mut wanted = server::Options {
         contestants: 2,
         rounds: None,
@@ -71,57 +71,57 @@ fn server(parser: &mut Parser) -> Outcome {
         quiet: false,
         tell_port: false,
     };
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
-            Arg::Long(name) if let Some(option) = ListenOptions::option(name) => {
-                listen.take(option, parser)?;
-            }
-            Arg::Long("rounds") => {
-                let text = options::text(parser, "--rounds")?;
-                wanted.rounds = Some(options::number("--rounds", &text, 1, u64::MAX)?);
-            }
-            Arg::Long("contestants") => {
-                let text = options::text(parser, "--contestants")?;
-                let most = LETTERS.len() as u64;
-                wanted.contestants = options::number("--contestants", &text, 2, most)? as usize;
-            }
-            Arg::Long("timeout") => wanted.timeout = options::timeout(parser)?,
-            Arg::Long("verbose") => wanted.verbose = true,
-            Arg::Long("quiet") => wanted.quiet = true,
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    wanted.tell_port = listen.port == 0;
+    const COUNTS: &[u64; 2] = &[2, LETTERS.len() as u64];
+    options::read(
+        parser,
+        HELP,
+        &mut [
+            &mut listen.entries(),
+            &mut [
+                ("--rounds", To::Number(&mut wanted.rounds, &[1, u64::MAX])),
+                ("--contestants", To::Number(&mut contestants, COUNTS)),
+                ("--timeout", To::Time(&mut timeout, options::TIMEOUT)),
+                ("--verbose", To::Yes(&mut wanted.verbose)),
+                ("--quiet", To::Yes(&mut wanted.quiet)),
+            ],
+        ],
+    )?;
+    wanted.contestants = contestants.map_or(wanted.contestants, |count| count as usize);
+    wanted.timeout = timeout.unwrap_or(wanted.timeout);
+    let at = listen.at(PORT);
+    wanted.tell_port = at.port() == 0;
     let setup = Setup {
-        tcp: Some(listen.at()),
+        tcp: Some(at),
         ..Setup::new()
     };
     host::run(vec![(Box::new(Server::new(wanted)), setup)])
 }
 
 fn client(parser: &mut Parser) -> Outcome {
-    let (mut letter, mut name) = (None, None);
-    let mut timeout = Duration::from_secs(120);
+    let (mut letter, mut name, mut timeout) = (None, None, None);
     let mut server = ServerOptions::new(PORT);
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
-            Arg::Long("timeout") => timeout = options::timeout(parser)?,
-            Arg::Value(word) if letter.is_none() => letter = Some(read_letter(&word)?),
-            Arg::Value(word) if name.is_none() => name = Some(read_name(word)?),
-            Arg::Long(name) if let Some(option) = ServerOptions::option(name) => {
-                server.take(option, parser)?;
-            }
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    let missing = || Failure::usage("give a letter and a name, such as: order client X Ann");
+    options::read(
+        parser,
+        HELP,
+        &mut [
+            &mut server.entries(),
+            &mut [
+                ("X|Y", To::Text(&mut letter)),
+                ("NAME", To::Text(&mut name)),
+                ("--timeout", To::Time(&mut timeout, options::TIMEOUT)),
+            ],
+        ],
+    )?;
+    let (Some(letter), Some(name)) = (letter, name) else {
+        return Err(Failure::usage(
+            "give a letter and a name, such as: order client X Ann",
+        ));
+    };
     let client = Client::new(client::Options {
-        letter: letter.ok_or_else(missing)?,
-        name: name.ok_or_else(missing)?,
+        letter: read_letter(&letter)?,
+        name: read_name(name)?,
         server: server.server()?,
-        timeout,
+        timeout: timeout.unwrap_or(Duration::from_secs(120)),
     });
     let setup = Setup {
         master: server.master,
@@ -131,21 +131,18 @@ fn client(parser: &mut Parser) -> Outcome {
     host::run(vec![(Box::new(client), setup)])
 }
 
-fn read_letter(word: &OsString) -> Result<u8, Failure> {
-    match word.as_encoded_bytes() {
+fn read_letter(word: &str) -> Result<u8, Failure> {
+    match word.as_bytes() {
         &[letter] if LETTERS.contains(&letter) => Ok(letter),
         _ => Err(Failure::value(
             "no client",
-            &word.to_string_lossy(),
+            word,
             "give X or Y (with more contestants any letter from A to Z)",
         )),
     }
 }
 
-fn read_name(word: OsString) -> Result<String, Failure> {
-    let name = word
-        .into_string()
-        .map_err(|_| Failure::usage("the name is not UTF-8"))?;
+fn read_name(name: String) -> Result<String, Failure> {
     if name.is_empty() || name.len() > NAME_MAX || name.chars().any(char::is_control) {
         return Err(Failure::usage(format!(
             "a name has 1 to {NAME_MAX} bytes and no control characters"

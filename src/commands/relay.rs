@@ -1,6 +1,6 @@
 //! `boardroom relay`: messages stored and forwarded.
 
-use super::options;
+use super::options::{self, Entry, To};
 use super::{Command, Failure, Outcome};
 use crate::net::host::{self, MasterQuestion, Setup};
 use crate::relay::client::{Client, Config as ClientConfig, Task};
@@ -13,7 +13,7 @@ use crate::service;
 use crate::text::quoted;
 use crate::time::Duration;
 use core::net::{Ipv4Addr, SocketAddrV4};
-use lexopt::{Arg, Parser};
+use lexopt::Parser;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
@@ -75,20 +75,7 @@ fn run(parser: &mut Parser) -> Outcome {
     let role = options::role(parser, HELP, &["server", "client", "status"])?;
     let mut options = Options::default();
     let mut words = Vec::new();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
-            Arg::Long(name) => {
-                let name = option_of(role, name)?;
-                options.take(name, parser)?;
-            }
-            Arg::Value(word) if role == "client" => words.push(
-                word.into_string()
-                    .map_err(|_| Failure::usage("the text is not UTF-8"))?,
-            ),
-            other => return Err(other.unexpected().into()),
-        }
-    }
+    options.read(parser, role, &mut words)?;
     match role {
         "server" => options.server(),
         "client" => options.client(words),
@@ -98,37 +85,6 @@ fn run(parser: &mut Parser) -> Outcome {
 
 /// Datagrams taken a turn: many clients, and one write to disk for all.
 const DATAGRAMS: u32 = 32;
-
-/// Every option, and the roles that take it.
-const OPTIONS: &[(&str, &[&str])] = &[
-    ("servers", &["server", "client", "status"]),
-    ("quiet", &["server", "client"]),
-    ("index", &["server"]),
-    ("spool", &["server"]),
-    ("mailbox", &["server"]),
-    ("memory", &["server"]),
-    ("id", &["client"]),
-    ("server", &["client", "status"]),
-    ("timeout", &["client", "status"]),
-    ("count", &["client"]),
-    ("until-read", &["client"]),
-    ("interface", &["client"]),
-    ("election-port", &["client"]),
-    ("key-file", &["client"]),
-];
-
-fn option_of(role: &str, name: &str) -> Result<&'static str, Failure> {
-    let known = OPTIONS.iter().find(|(option, _)| *option == name);
-    match known {
-        Some((option, roles)) if roles.contains(&role) => Ok(option),
-        Some(_) => Err(Failure::usage(format!(
-            "--{name} is not for `relay {role}`; --help tells the options"
-        ))),
-        None => Err(Failure::usage(format!(
-            "no option --{name}; --help tells the options"
-        ))),
-    }
-}
 
 /// What the command line said.
 struct Options {
@@ -169,33 +125,54 @@ impl Default for Options {
 }
 
 impl Options {
-    fn take(&mut self, name: &str, parser: &mut Parser) -> Result<(), Failure> {
-        match name {
-            "quiet" => self.quiet = true,
-            "until-read" => self.until_read = true,
-            "timeout" => self.timeout = options::timeout(parser)?,
-            "spool" => self.spool = Some(parser.value()?.into()),
-            "key-file" => self.master.keys = Some(options::keys(parser)?),
-            _ => {
-                let value = options::text(parser, name)?;
-                self.take_text(name, value)?;
-            }
+    fn read(
+        &mut self,
+        parser: &mut Parser,
+        role: &str,
+        words: &mut Vec<String>,
+    ) -> Result<(), Failure> {
+        let (mut servers, mut index, mut id, mut timeout) = (None, None, None, None);
+        let (mut mailbox, mut memory) = (None, None);
+        let of_all = &mut [("--servers", To::Text(&mut servers))];
+        let quiet = &mut [("--quiet", To::Yes(&mut self.quiet))];
+        let of_servers = &mut [
+            ("--index", To::Number(&mut index, &[1, SERVERS_MAX as u64])),
+            ("--spool", To::Path(&mut self.spool)),
+            ("--mailbox", To::Number(&mut mailbox, &[1, 1_000_000])),
+            ("--memory", To::Number(&mut memory, &[1, 1 << 20])),
+        ];
+        let of_askers = &mut [
+            ("--server", To::Text(&mut self.server)),
+            ("--timeout", To::Time(&mut timeout, options::TIMEOUT)),
+        ];
+        let of_clients = &mut [
+            ("--id", To::Text(&mut id)),
+            ("--count", To::Number(&mut self.count, &[1, u64::MAX])),
+            ("--until-read", To::Yes(&mut self.until_read)),
+            ("--interface", To::Text(&mut self.master.interface)),
+            ("--election-port", To::Port(&mut self.master.port)),
+            ("--key-file", To::Keys(&mut self.master.keys)),
+            ("WORD", To::Texts(words)),
+        ];
+        let entries: &mut [&mut [Entry<'_>]] = match role {
+            "server" => &mut [of_all, quiet, of_servers],
+            "client" => &mut [of_all, quiet, of_askers, of_clients],
+            _ => &mut [of_all, of_askers],
+        };
+        options::read(parser, HELP, entries)?;
+        if let Some(text) = servers {
+            self.servers = line_of_servers(&text)?;
         }
-        Ok(())
-    }
-
-    fn take_text(&mut self, name: &str, value: String) -> Result<(), Failure> {
-        let number = |least, most| options::number(&format!("--{name}"), &value, least, most);
-        match name {
-            "servers" => self.servers = line_of_servers(&value)?,
-            "index" => self.index = Some(number(1, SERVERS_MAX as u64)? as usize),
-            "mailbox" => self.limits.mailbox = number(1, 1_000_000)? as usize,
-            "memory" => self.limits.bytes = number(1, 1 << 20)? as usize * 1_024,
-            "id" => self.id = Some(id_of("--id", &value)?),
-            "count" => self.count = Some(number(1, u64::MAX)?),
-            "interface" => self.master.interface = Some(value),
-            "election-port" => self.master.port = options::port(&value)?,
-            _ => self.server = Some(value),
+        if let Some(text) = id {
+            self.id = Some(id_of("--id", &text)?);
+        }
+        self.index = index.map(|index| index as usize);
+        self.timeout = timeout.unwrap_or(self.timeout);
+        if let Some(messages) = mailbox {
+            self.limits.mailbox = messages as usize;
+        }
+        if let Some(kib) = memory {
+            self.limits.bytes = kib as usize * 1_024;
         }
         Ok(())
     }

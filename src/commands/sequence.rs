@@ -1,6 +1,6 @@
 //! `boardroom sequence`: who sent which number, and what got lost.
 
-use super::options::{self, ListenOptions, ServerOptions};
+use super::options::{self, ListenOptions, ServerOptions, To};
 use super::{Command, Failure, Outcome};
 use crate::net::host::{self, Setup};
 use crate::sequence::client::{self, Client};
@@ -8,7 +8,7 @@ use crate::sequence::server::{self, Server};
 use crate::sequence::wire::{CLIENTS, PORT};
 use crate::time::Duration;
 use core::net::{Ipv4Addr, SocketAddrV4};
-use lexopt::{Arg, Parser};
+use lexopt::Parser;
 
 /// The command.
 pub const COMMAND: Command = Command {
@@ -64,71 +64,58 @@ fn run(parser: &mut Parser) -> Outcome {
 }
 
 fn server(parser: &mut Parser) -> Outcome {
-    let mut listen = ListenOptions::new(PORT);
+    let mut listen = ListenOptions::default();
     let mut wanted = server::Options {
         answer: true,
         ..server::Options::default()
     };
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
-            Arg::Long(name) if let Some(option) = ListenOptions::option(name) => {
-                listen.take(option, parser)?;
-            }
-            Arg::Long("summary") => {
-                let text = options::text(parser, "--summary")?;
-                let (least, most) = (Duration::from_millis(100), Duration::from_secs(86_400));
-                wanted.summary = Some(options::duration("--summary", &text, least, most)?);
-            }
-            Arg::Long("no-reply") => wanted.answer = false,
-            Arg::Long("quiet") => wanted.quiet = true,
-            other => return Err(other.unexpected().into()),
-        }
-    }
+    const SPANS: &[Duration; 2] = &[Duration::from_millis(100), Duration::from_secs(86_400)];
+    options::read(
+        parser,
+        HELP,
+        &mut [
+            &mut listen.entries(),
+            &mut [
+                ("--summary", To::Time(&mut wanted.summary, SPANS)),
+                ("--no-reply", To::No(&mut wanted.answer)),
+                ("--quiet", To::Yes(&mut wanted.quiet)),
+            ],
+        ],
+    )?;
     let setup = Setup {
-        udp: Some(listen.at()),
+        udp: Some(listen.at(PORT)),
         ..Setup::new()
     };
     host::run(vec![(Box::new(Server::new(wanted)), setup)])
 }
 
 fn client(parser: &mut Parser) -> Outcome {
-    let mut who = None;
-    let (mut bind_port, mut count, mut quiet) = (None, None, false);
-    let mut delay = Duration::from_millis(500);
+    let (mut who, mut delay, mut count) = (None, None, None);
+    let (mut bind_port, mut quiet) = (None, false);
     let mut server = ServerOptions::new(PORT);
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
-            Arg::Long("bind-port") => {
-                let text = options::text(parser, "--bind-port")?;
-                bind_port = Some(options::port_or_free(&text)?);
-            }
-            Arg::Long("delay") => {
-                let text = options::text(parser, "--delay")?;
-                let (least, most) = (Duration::from_millis(1), Duration::from_secs(3_600));
-                delay = options::duration("--delay", &text, least, most)?;
-            }
-            Arg::Long("count") => {
-                let text = options::text(parser, "--count")?;
-                count = Some(options::number("--count", &text, 1, u64::MAX)?);
-            }
-            Arg::Long("quiet") => quiet = true,
-            Arg::Value(word) if who.is_none() => {
-                let known = CLIENTS.into_iter().find(|(name, _)| word == *name);
-                who = Some(known.ok_or_else(which_client)?);
-            }
-            Arg::Long(name) if let Some(option) = ServerOptions::option(name) => {
-                server.take(option, parser)?;
-            }
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    let (name, usual_port) = who.ok_or_else(which_client)?;
+    const DELAYS: &[Duration; 2] = &[Duration::from_millis(1), Duration::from_secs(3_600)];
+    options::read(
+        parser,
+        HELP,
+        &mut [
+            &mut server.entries(),
+            &mut [
+                ("c1|c2", To::Text(&mut who)),
+                ("--bind-port", To::PortOrFree(&mut bind_port)),
+                ("--delay", To::Time(&mut delay, DELAYS)),
+                ("--count", To::Number(&mut count, &[1, u64::MAX])),
+                ("--quiet", To::Yes(&mut quiet)),
+            ],
+        ],
+    )?;
+    let who = who.unwrap_or_default();
+    let known = CLIENTS.into_iter().find(|(name, _)| who == *name);
+    let (name, usual_port) =
+        known.ok_or_else(|| Failure::usage("say which client this is: c1 or c2"))?;
     let client = Client::new(client::Options {
         name,
         server: server.server()?,
-        delay,
+        delay: delay.unwrap_or(Duration::from_millis(500)),
         count,
         quiet,
     });
@@ -143,8 +130,4 @@ fn client(parser: &mut Parser) -> Outcome {
         message: failure.message.replace("--port", "--bind-port"),
         ..failure
     })
-}
-
-fn which_client() -> Failure {
-    Failure::usage("say which client this is: c1 or c2")
 }

@@ -1,14 +1,14 @@
 //! `boardroom serve`: be a board.
 
-use super::{Command, Failure, Outcome, client, options};
+use super::options::{self, To};
+use super::{Command, Failure, Outcome, client};
 use crate::election::lease::BOARDS_MAX;
 use crate::election::{Answer, Config, Failover, wire};
 use crate::net::board::{self, Options, Wish};
 use crate::net::log::Target;
 use crate::text::quoted;
 use crate::time::Duration;
-use lexopt::{Arg, Parser};
-use std::path::PathBuf;
+use lexopt::Parser;
 
 /// The command.
 pub const COMMAND: Command = Command {
@@ -81,11 +81,13 @@ fn run(parser: &mut Parser) -> Outcome {
 }
 
 fn read(parser: &mut Parser) -> Result<Options, Failure> {
-    let mut port = None;
+    let (mut name, mut quorum) = (None, None);
+    let (mut broadcasts, mut to_syslog) = (false, false);
     let mut failover = Wanted::default();
     let mut found = Options {
         board: Config {
             name: String::new(),
+            port: client::PORT,
             ..Config::default()
         },
         wish: Wish::default(),
@@ -99,52 +101,55 @@ fn read(parser: &mut Parser) -> Result<Options, Failure> {
         guardian: false,
         only_checks: false,
     };
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
-            Arg::Long("port") => port = Some(options::port(&options::text(parser, "--port")?)?),
-            Arg::Value(word) if port.is_none() => {
-                port = Some(options::port(&word.to_string_lossy())?);
-            }
-            Arg::Long("name") => found.board.name = name(options::text(parser, "--name")?)?,
-            Arg::Long("interface") => {
-                found.wish.interface = Some(options::text(parser, "--interface")?);
-            }
-            Arg::Long("address") => {
-                let text = options::text(parser, "--address")?;
-                found.wish.address = Some(options::address("--address", &text)?);
-            }
-            Arg::Long("wait") => found.waits = true,
-            Arg::Long("answer") => found.board.answer = answer(parser)?,
-            Arg::Long("strict") => found.board.strict = true,
-            Arg::Long("failover") => failover.is_wanted = true,
-            Arg::Long("interval") => failover.read_interval(parser)?,
-            Arg::Long("patience") => failover.read_patience(parser)?,
-            Arg::Long("quorum") => {
-                let text = options::text(parser, "--quorum")?;
-                let boards = options::number("--quorum", &text, 1, BOARDS_MAX.into())?;
-                found.board.quorum = Some(boards as u16);
-                failover.is_wanted = true;
-            }
-            Arg::Long("key-file") => found.board.keys = Some(options::keys(parser)?),
-            Arg::Long("pid-file") => found.pid_file = Some(PathBuf::from(parser.value()?)),
-            Arg::Long("log") => found.log = target(parser)?,
-            Arg::Long("record") => found.record = Some(PathBuf::from(parser.value()?)),
-            Arg::Long("on-change") => found.on_change = Some(PathBuf::from(parser.value()?)),
-            Arg::Long("guardian") => found.guardian = true,
-            Arg::Long("check") => found.only_checks = true,
-            Arg::Long("control") => found.control = Some(PathBuf::from(parser.value()?)),
-            Arg::Long("verbose") | Arg::Short('v') => found.verbose = true,
-            other => return Err(other.unexpected().into()),
-        }
+    const INTERVALS: &[Duration; 2] = &[Failover::INTERVAL_MIN, Failover::INTERVAL_MAX];
+    options::read(
+        parser,
+        HELP,
+        &mut [&mut [
+            ("--port", To::Port(&mut found.board.port)),
+            ("PORT", To::As("--port")),
+            ("--name", To::Text(&mut name)),
+            ("--interface", To::Text(&mut found.wish.interface)),
+            ("--address", To::Address(&mut found.wish.address)),
+            ("--wait", To::Yes(&mut found.waits)),
+            (
+                "--answer",
+                To::Either(&mut broadcasts, &["unicast", "broadcast"]),
+            ),
+            ("--strict", To::Yes(&mut found.board.strict)),
+            ("--failover", To::Yes(&mut failover.is_wanted)),
+            ("--interval", To::Time(&mut failover.interval, INTERVALS)),
+            ("--patience", To::Time(&mut failover.patience, PATIENCES)),
+            ("--quorum", To::Number(&mut quorum, &[1, BOARDS_MAX as u64])),
+            ("--key-file", To::Keys(&mut found.board.keys)),
+            ("--on-change", To::Path(&mut found.on_change)),
+            ("--guardian", To::Yes(&mut found.guardian)),
+            ("--control", To::Path(&mut found.control)),
+            ("--pid-file", To::Path(&mut found.pid_file)),
+            ("--log", To::Either(&mut to_syslog, &["stderr", "syslog"])),
+            ("--record", To::Path(&mut found.record)),
+            ("--check", To::Yes(&mut found.only_checks)),
+            ("--verbose", To::Yes(&mut found.verbose)),
+            ("-v", To::As("--verbose")),
+        ]],
+    )?;
+    if broadcasts {
+        found.board.answer = Answer::Broadcast;
     }
-    found.board.port = port.unwrap_or(client::PORT);
+    if to_syslog {
+        found.log = Target::Syslog;
+    }
+    if let Some(boards) = quorum {
+        found.board.quorum = Some(boards as u16);
+        failover.is_wanted = true;
+    }
+    found.board.name = match name {
+        Some(text) => checked_name(text)?,
+        None => host_name(),
+    };
     found.board.failover = failover.times()?;
     found.board.has_hook = found.on_change.is_some();
     found.wish.needs_link = found.board.failover.is_some();
-    if found.board.name.is_empty() {
-        found.board.name = host_name();
-    }
     Ok(found)
 }
 
@@ -157,20 +162,6 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn read_interval(&mut self, parser: &mut Parser) -> Result<(), Failure> {
-        let text = options::text(parser, "--interval")?;
-        let (least, most) = (Failover::INTERVAL_MIN, Failover::INTERVAL_MAX);
-        self.interval = Some(options::duration("--interval", &text, least, most)?);
-        Ok(())
-    }
-
-    fn read_patience(&mut self, parser: &mut Parser) -> Result<(), Failure> {
-        let text = options::text(parser, "--patience")?;
-        let span = options::duration("--patience", &text, PATIENCE_MIN, PATIENCE_MAX)?;
-        self.patience = Some(span);
-        Ok(())
-    }
-
     fn times(&self) -> Result<Option<Failover>, Failure> {
         if !self.is_wanted && self.interval.is_none() {
             return match self.patience {
@@ -187,10 +178,9 @@ impl Wanted {
 /// Between two claims, unless told.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Less would take the network's own delay for death.
-const PATIENCE_MIN: Duration = Duration::from_millis(5);
-const PATIENCE_MAX: Duration = Duration::from_secs(60);
+const PATIENCES: &[Duration; 2] = &[Duration::from_millis(5), Duration::from_secs(60)];
 
-fn name(text: String) -> Result<String, Failure> {
+fn checked_name(text: String) -> Result<String, Failure> {
     let why = if text.is_empty() {
         "is empty"
     } else if text.len() > NAME_MAX {
@@ -204,26 +194,6 @@ fn name(text: String) -> Result<String, Failure> {
         "--name {} {why}: give a short name such as Peter",
         quoted(&text)
     )))
-}
-
-fn answer(parser: &mut Parser) -> Result<Answer, Failure> {
-    match &*options::text(parser, "--answer")? {
-        "unicast" => Ok(Answer::Unicast),
-        "broadcast" => Ok(Answer::Broadcast),
-        other => Err(Failure::value(
-            "--answer",
-            other,
-            "give unicast or broadcast",
-        )),
-    }
-}
-
-fn target(parser: &mut Parser) -> Result<Target, Failure> {
-    match &*options::text(parser, "--log")? {
-        "stderr" => Ok(Target::Stderr),
-        "syslog" => Ok(Target::Syslog),
-        other => Err(Failure::value("--log", other, "give stderr or syslog")),
-    }
 }
 
 /// The host's name as far as it can stand in an answer.

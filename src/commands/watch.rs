@@ -1,8 +1,9 @@
 //! `boardroom watch`: a live table of boards, votes and the master.
 
 use super::client::{bind, broadcasts, networks};
+use super::options::{self, To};
 use super::watch_table::{Surroundings, draw};
-use super::{Command, Failure, Outcome, client, options};
+use super::{Command, Failure, Outcome, client};
 use crate::election::Keys as ElectionKeys;
 use crate::election::client::fit_for_terminal;
 use crate::election::onlooker::{Event, Onlooker};
@@ -16,7 +17,7 @@ use crate::net::terminal::{self, Keys};
 use crate::net::udp::{Shared, Udp};
 use crate::time::{Duration, Instant};
 use core::net::{Ipv4Addr, SocketAddrV4};
-use lexopt::{Arg, Parser};
+use lexopt::Parser;
 use nix::sys::signal::{Signal, raise};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -66,23 +67,21 @@ const TICK: Duration = Duration::from_secs(1);
 const EVENTS_KEPT: usize = 64;
 
 fn run(parser: &mut Parser) -> Outcome {
-    let (mut port, mut interface, mut ask, mut as_json) = (None, None, false, false);
-    let mut keys = None;
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Long("help") | Arg::Short('h') => return Err(Failure::help(HELP)),
-            Arg::Long("port") => port = Some(options::port(&options::text(parser, "--port")?)?),
-            Arg::Value(word) if port.is_none() => {
-                port = Some(options::port(&word.to_string_lossy())?);
-            }
-            Arg::Long("interface") => interface = Some(options::text(parser, "--interface")?),
-            Arg::Long("ask") => ask = true,
-            Arg::Long("key-file") => keys = Some(options::keys(parser)?),
-            Arg::Long("json") => as_json = true,
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    let port = port.unwrap_or(client::PORT);
+    let mut port = client::PORT;
+    let (mut interface, mut keys) = (None, None);
+    let (mut ask, mut as_json) = (false, false);
+    options::read(
+        parser,
+        HELP,
+        &mut [&mut [
+            ("--port", To::Port(&mut port)),
+            ("PORT", To::As("--port")),
+            ("--interface", To::Text(&mut interface)),
+            ("--ask", To::Yes(&mut ask)),
+            ("--key-file", To::Keys(&mut keys)),
+            ("--json", To::Yes(&mut as_json)),
+        ]],
+    )?;
     let to = broadcasts(&networks(interface.as_deref())?, port);
     watch(port, to, ask || keys.is_some(), keys.as_ref(), as_json)
 }
