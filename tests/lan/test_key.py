@@ -36,7 +36,7 @@ def test_keygen_makes_a_file_that_its_owner_alone_can_read(keys):
 
 def test_a_key_file_that_others_can_read_is_refused(keys):
     os.chmod(keys[0], 0o640)
-    for command in ("serve", "whois", "vote"):
+    for command in ("serve", "whois", "vote", "watch"):
         run = lab.Place().run(command, "--key-file", keys[0])
         assert run.code == 4, command
         assert "chmod 600" in run.stderr

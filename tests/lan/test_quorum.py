@@ -164,6 +164,30 @@ def test_a_minority_has_no_master_and_says_so_once(quorum_lan, tmp_path, key):
     assert found.code == 0 and "(verified)" in found.stdout, found.stdout + found.stderr
 
 
+def test_a_board_that_was_restarted_grants_nothing_for_one_length(loopback):
+    """At an interval of 1 s that is 1.7 s, after a death as after any start."""
+    me = loopback.udp("127.0.0.9", loopback.port)
+
+    def first_grant():
+        began, word = time.monotonic(), 1
+        board = loopback.board(2, "--quorum", 3)
+        while time.monotonic() < began + 5:
+            ask = message(b"? 127.0.0.9 10", 0, 1, word, bytes(4), None)
+            word += 1
+            me.send(ask, board.address, loopback.port)
+            for data, _ in me.gather(0.02):
+                if messages.text(data) == b"+ 127.0.0.9":
+                    return board, time.monotonic() - began
+        raise AssertionError("no grant")
+
+    for _ in range(3):
+        board, after = first_grant()
+        assert 1.7 < after < 4, after
+        board.kill()
+        loopback.processes.remove(board)
+    me.close()
+
+
 # A program that must let go of the office before another board can have it (Q6).
 
 NOTES = """#!/bin/sh
