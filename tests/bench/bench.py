@@ -1,10 +1,11 @@
 """Figures of boardroom side by side with what one would use instead.
 
-Every comparison is made in one run on one machine, the two sides taking turns,
-and is told as a ratio: absolute times are this machine's, ratios travel. Prints
-a table, and writes target/bench/figures.json and one SVG a chapter.
+Every comparison is made in one run on one machine, the two sides taking turns
+or running at the same time, and is told as a ratio: absolute times are this
+machine's, ratios travel. Prints each figure and, at the end, which bars are
+met; writes figures.json, figures.md and one SVG a chapter to target/bench.
 
-ONLY="whois idle" runs some chapters; QUICK=1 runs fewer rounds.
+ONLY="whois idle" measures some chapters anew; QUICK=1 has fewer rounds.
 """
 
 import os
@@ -18,18 +19,26 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "lan")]
 
 import chapters.election  # noqa: E402
 import chapters.idle  # noqa: E402
+import chapters.instructions  # noqa: E402
+import chapters.loss  # noqa: E402
+import chapters.memory  # noqa: E402
 import chapters.services  # noqa: E402
 import chapters.size  # noqa: E402
+import chapters.start  # noqa: E402
 import chapters.takeover  # noqa: E402
 import chapters.whois  # noqa: E402
 from figures import Figures  # noqa: E402
 
 CHAPTERS = {
     "whois": chapters.whois.measure,
+    "instructions": chapters.instructions.measure,
     "idle": chapters.idle.measure,
     "size": chapters.size.measure,
+    "memory": chapters.memory.measure,
+    "start": chapters.start.measure,
     "election": chapters.election.measure,
     "takeover": chapters.takeover.measure,
+    "loss": chapters.loss.measure,
     "services": chapters.services.measure,
 }
 

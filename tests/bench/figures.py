@@ -1,11 +1,16 @@
-"""Figures: kept, printed as a table, written as JSON and as SVG."""
+"""Figures: kept, printed, weighed against their bars, written as JSON, as
+tables and as plots."""
 
 import json
+import os
+import random
 import shutil
 import statistics
 import subprocess
+import time
 from pathlib import Path
-from xml.sax.saxutils import escape
+
+import plot
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,86 +31,127 @@ class Figures:
     def chapter(self, name):
         self._chapter = name
         print(f"\n{name}", flush=True)
+        self.note(f"{time.strftime('%Y-%m-%d %H:%M')} UTC, load {os.getloadavg()[0]:.1f}"
+                  f"{', quick' if self.quick else ''}")
 
     def note(self, text):
-        self.notes.append(text)
+        self.notes.append({"chapter": self._chapter, "text": text})
         print(f"  ({text})", flush=True)
 
     def skip(self, what, why):
         self.note(f"SKIP {what}: {why}")
 
-    def add(self, what, value, unit, spread=None):
-        """One figure. `spread` are all its samples; the range is told."""
-        row = {"chapter": self._chapter, "what": what, "value": value, "unit": unit}
+    def add(self, what, value, unit, spread=None, bar=None, at_least=False, **more):
+        """One figure. `spread` are all its samples, or its least and most: the
+        range is told. `bar` is what it may be at most, or has to be `at_least`."""
+        row = {"chapter": self._chapter, "what": what, "value": value, "unit": unit, **more}
         tail = ""
         if spread:
-            row["least"], row["most"], row["samples"] = min(spread), max(spread), len(spread)
-            tail = f"  ({show(min(spread))} to {show(max(spread))}, {len(spread)} runs)"
+            row["least"], row["most"] = min(spread), max(spread)
+            row.setdefault("samples", len(spread))
+            tail = f"  ({show(row['least'])} to {show(row['most'])}, {row['samples']} runs)"
+        if bar is not None:
+            row["bar"], row["at_least"] = bar, at_least
+            tail += f"  bar {show(bar)}: {verdict(row)}"
         self.rows.append(row)
-        print(f"  {what:<58} {show(value):>10} {unit}{tail}", flush=True)
+        print(f"  {what:<60} {show(value):>10} {unit}{tail}", flush=True)
         return value
 
-    def median(self, what, samples, unit):
-        return self.add(what, statistics.median(samples), unit, spread=samples)
+    def median(self, what, samples, unit, **more):
+        return self.add(what, statistics.median(samples), unit, spread=samples, **more)
 
-    def ratio(self, what, ours, theirs, bar=None):
-        """Ours over theirs; `bar` is what it has to reach, for the reader."""
-        value = ours / theirs if theirs else float("inf")
-        words = f"{what}: ours / theirs" + (f" (bar {bar})" if bar else "")
-        return self.add(words, value, "x")
+    def versus(self, what, ours, theirs, paired=False, peer="", unit="", **more):
+        """Ours over theirs at the median. Samples that were taken in pairs are
+        compared in pairs; of others the range is that of nine tenths of what
+        the same samples, drawn anew, would have given."""
+        more |= {"ours": statistics.median(ours), "theirs": statistics.median(theirs),
+                 "peer": peer, "their_unit": unit}
+        if paired:
+            pairs = [a / b for a, b in zip(ours, theirs)]
+            return self.median(what, pairs, "x", **more)
+        value = ratio(statistics.median(ours), statistics.median(theirs))
+        return self.add(what, value, "x", spread=likely(ours, theirs),
+                        samples=min(len(ours), len(theirs)), **more)
 
     def write(self, folder):
+        """Chapters of earlier runs that were not measured now are kept."""
         folder.mkdir(parents=True, exist_ok=True)
-        content = {"notes": self.notes, "figures": self.rows}
-        (folder / "figures.json").write_text(json.dumps(content, indent=1) + "\n")
+        file = folder / "figures.json"
+        new = {row["chapter"] for row in self.rows}
+        if file.exists():
+            old = json.loads(file.read_text())
+            self.rows = [r for r in old["figures"] if r["chapter"] not in new] + self.rows
+            self.notes = [n for n in old["notes"]
+                          if n["chapter"] and n["chapter"] not in new] + self.notes
+        file.write_text(json.dumps({"notes": self.notes, "figures": self.rows}, indent=1) + "\n")
         for name in dict.fromkeys(row["chapter"] for row in self.rows):
             rows = [row for row in self.rows if row["chapter"] == name]
-            (folder / f"{name}.svg").write_text(chart(name, rows))
+            (folder / f"{name}.svg").write_text(plot.bars(name, rows, show))
         (folder / "figures.md").write_text(self.markdown())
-        print(f"\nwritten: {folder}/figures.json, figures.md and one SVG a chapter")
+        print(f"\nwritten: {folder}/figures.json, figures.md and one SVG a chapter\n")
+        print("\n".join(self.bars()))
 
+    def bars(self):
+        """The table of what was to be reached."""
+        rows = [row for row in self.rows if "bar" in row]
+        lines = ["| what | ours | the peer | figure | range | bar | |",
+                 "|---|---:|---:|---:|---:|---:|---|"]
+        for row in rows:
+            ours, theirs = "", ""
+            if "ours" in row:
+                ours = f"{show(row['ours'])} {row['their_unit']}"
+                theirs = f"{show(row['theirs'])} {row['their_unit']} ({row['peer']})"
+            sign = "≥" if row["at_least"] else "≤"
+            lines.append(f"| {row['what']} | {ours} | {theirs} | {show(row['value'])} {row['unit']} "
+                         f"| {spread(row)} | {sign} {show(row['bar'])} | {verdict(row)} |")
+        return lines
 
     def markdown(self):
         """The tables, as docs/performance.md holds a recorded run of them."""
-        lines = [f"Recorded: {self.notes[0] if self.notes else 'here'}."]
-        chapter = None
-        for row in self.rows:
-            if row["chapter"] != chapter:
-                chapter = row["chapter"]
-                lines += ["", f"### {chapter}", "", "| what | median | range |", "|---|---:|---:|"]
-            spread = f"{show(row['least'])} to {show(row['most'])}" if "least" in row else ""
-            lines.append(f"| {row['what']} | {show(row['value'])} {row['unit']} | {spread} |")
-        skipped = [note for note in self.notes[1:] if note.startswith("SKIP")]
-        return "\n".join([*lines, "", *skipped, ""])
+        lines = [n["text"] for n in self.notes if not n["chapter"]]
+        lines += ["", "### The bars", "", *self.bars()]
+        for name in dict.fromkeys(row["chapter"] for row in self.rows):
+            notes = [n["text"] for n in self.notes if n["chapter"] == name]
+            lines += ["", f"### {name}", "", "; ".join(notes) + ".", "",
+                      "| what | median | range |", "|---|---:|---:|"]
+            lines += [f"| {row['what']} | {show(row['value'])} {row['unit']} | {spread(row)} |"
+                      for row in self.rows if row["chapter"] == name]
+        return "\n".join([*lines, ""])
+
+
+def spread(row):
+    if "least" not in row:
+        return ""
+    return f"{show(row['least'])} to {show(row['most'])}, {row['samples']} runs"
+
+
+def verdict(row):
+    """Whether the bar is met, and whether the run's own noise could tell otherwise."""
+    def meets(value):
+        return value >= row["bar"] if row["at_least"] else value <= row["bar"]
+
+    word = "met" if meets(row["value"]) else "NOT met"
+    ends = {meets(row.get("least", row["value"])), meets(row.get("most", row["value"]))}
+    return word if len(ends) == 1 else f"{word}, within noise"
+
+
+def ratio(a, b):
+    return a / b if b else (0.0 if not a else float("inf"))
+
+
+def likely(ours, theirs, times=1000):
+    """The ratio's range in nine of ten redraws of the samples."""
+    draw = random.Random(1)
+    found = sorted(ratio(statistics.median(draw.choices(ours, k=len(ours))),
+                         statistics.median(draw.choices(theirs, k=len(theirs))))
+                   for _ in range(times))
+    return found[times // 20], found[-times // 20]
 
 
 def show(value):
-    if isinstance(value, int):
-        return f"{value:,}"
+    if isinstance(value, int) or value == int(value):
+        return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def chart(title, rows):
-    """Bars, scaled within each unit; legible in light and in dark."""
-    tallest = {}
-    for row in rows:
-        tallest[row["unit"]] = max(tallest.get(row["unit"], 0), abs(row["value"]))
-    height = 44 + 22 * len(rows)
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="900" height="{height}" '
-        f'viewBox="0 0 900 {height}" font-family="sans-serif" font-size="12">',
-        "<style>text{fill:#222}rect{fill:#4477aa}"
-        "@media(prefers-color-scheme:dark){text{fill:#ddd}rect{fill:#77aadd}}</style>",
-        f'<text x="10" y="22" font-size="15">{escape(title)}</text>',
-    ]
-    for i, row in enumerate(rows):
-        y = 40 + 22 * i
-        width = 260 * abs(row["value"]) / (tallest[row["unit"]] or 1)
-        lines.append(f'<text x="10" y="{y + 13}">{escape(row["what"])}</text>')
-        lines.append(f'<rect x="500" y="{y + 2}" width="{max(width, 1):.1f}" height="14"/>')
-        lines.append(f'<text x="{510 + width:.1f}" y="{y + 13}">'
-                     f'{show(row["value"])} {escape(row["unit"])}</text>')
-    return "\n".join(lines + ["</svg>", ""])
 
 
 def peer(name):
@@ -120,14 +166,23 @@ def peer(name):
     return str(binary)
 
 
+def build(kind):
+    """The program of `make firmware`'s build of that kind, or None."""
+    binary = ROOT / f"target/firmware/{kind}/boardroom"
+    return str(binary) if binary.exists() else None
+
+
 def on_cpu_ns(pid):
     """Nanoseconds that a process has run, by the scheduler's account."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
 
 
+def status(pid, *names):
+    """Numbers of /proc/PID/status."""
+    told = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return [int(told[name].split()[0]) for name in names]
+
+
 def wake_ups(pid):
     """How often a process has been woken so far."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("voluntary_ctxt_switches"):
-            return int(line.split()[1])
-    return 0
+    return status(pid, "voluntary_ctxt_switches")[0]

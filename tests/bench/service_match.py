@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """Figures of `match`, one a line: `what: value unit`.
 
-  tests/bench/service_match.py
+  tests/bench/service_match.py [--only PART]
 
 BOARDROOM_BIN names the program, else the release build is measured.
 """
 
+import argparse
 import os
 import re
 import resource
@@ -155,5 +156,9 @@ def thousands():
 
 
 if __name__ == "__main__":
-    for part in (overlapping, two_hundred_rounds, latency, thousands):
+    parts = {part.__name__: part for part in (overlapping, two_hundred_rounds, latency, thousands)}
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", choices=list(parts))
+    only = parser.parse_args().only
+    for part in [parts[only]] if only else parts.values():
         part()

@@ -25,6 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lan"))
 import lab  # noqa: E402
+from figures import on_cpu_ns  # noqa: E402
 from relays import Line  # noqa: E402
 
 A, B = "1111111111", "2222222222"
@@ -60,7 +61,7 @@ def timed(place, servers, sender, receiver, count, what):
 
 
 def cpu(servers):
-    return sum(server.cpu_seconds() for server in servers)
+    return sum(on_cpu_ns(server.pid) for server in servers) / 1e9
 
 
 def client(line, name, server, *arguments):

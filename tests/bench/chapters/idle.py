@@ -1,13 +1,15 @@
 """Idle: wake-ups and system calls a second, against keepalived's backup."""
 
 import re
-import shutil
 import subprocess
 import time
 
 import lab
-from chapters import keepalived
+from chapters.groups import Keepalived, Ours
 from figures import wake_ups
+
+# A wake-up more or less falls into so many seconds.
+EDGE = 0.2
 
 
 def measure(figures):
@@ -18,29 +20,28 @@ def measure(figures):
     plain(figures, seconds)
     for interval in ("1s", "10ms"):
         failover(figures, interval, seconds)
-    if shutil.which("keepalived"):
+    if not Keepalived.missing(figures):
         vrrp(figures, seconds)
-    else:
-        figures.skip("keepalived", "not installed")
 
 
-def per_second(pid, seconds):
-    """Wake-ups a second; then, in as much time again, system calls a second."""
-    before = wake_ups(pid)
+def tell(figures, pids, seconds, bars=None):
+    """Wake-ups a second of all at the same time; then, in as much time again,
+    system calls a second. `bars`: by name, for (wake-ups, system calls)."""
+    before = {name: wake_ups(pid) for name, pid in pids.items()}
     time.sleep(seconds)
-    woken = (wake_ups(pid) - before) / seconds
-    tracer = subprocess.Popen(["strace", "-c", "-p", str(pid)],
-                              stderr=subprocess.PIPE, text=True)
+    woken = {name: (wake_ups(pid) - before[name]) / seconds for name, pid in pids.items()}
+    tracers = {name: subprocess.Popen(["strace", "-c", "-p", str(pid)],
+                                      stderr=subprocess.PIPE, text=True)
+               for name, pid in pids.items()}
     time.sleep(seconds)
-    tracer.terminate()
-    total = re.search(r"^100\.00\s+\S+\s+\d+\s+(\d+)\s.*total$", tracer.communicate(timeout=10)[1], re.M)
-    return woken, int(total[1]) / seconds if total else 0.0
-
-
-def tell(figures, what, pid, seconds):
-    woken, calls = per_second(pid, seconds)
-    figures.add(f"wake-ups: {what}", woken, "/s")
-    figures.add(f"system calls: {what}", calls, "/s")
+    for name, tracer in tracers.items():
+        tracer.terminate()
+        table = tracer.communicate(timeout=10)[1]
+        total = re.search(r"^100\.00\s+\S+\s+\d+\s+(\d+)\s.*total$", table, re.M)
+        calls = int(total[1]) / seconds if total else 0.0
+        bar = (bars or {}).get(name, (None, None))
+        figures.add(f"wake-ups: {name}", woken[name], "/s", bar=bar[0])
+        figures.add(f"system calls: {name}", calls, "/s", bar=bar[1])
 
 
 def plain(figures, seconds):
@@ -50,8 +51,9 @@ def plain(figures, seconds):
         client = lan.hosts[0].client()
         client.send(b"VOTE\n", lan.broadcast, lan.port)
         time.sleep(1)
-        for board, role in zip(boards, ("plain, one of two", "plain, the other")):
-            tell(figures, role, board.pid, seconds)
+        names = ("boardroom, plain, one of two", "boardroom, plain, the other")
+        tell(figures, {name: board.pid for name, board in zip(names, boards)}, seconds,
+             {name: (0, None) for name in names})
     finally:
         lan.close()
 
@@ -61,18 +63,26 @@ def failover(figures, interval, seconds):
     try:
         *hosts, watcher = lan.hosts
         observer = watcher.observer()
-        boards = {host.address: host.board("--failover", "--interval", interval) for host in hosts}
+        group = Ours(hosts, interval)
         time.sleep(4)
         observer.drain()
         watcher.client().send(b"VOTE\n", lan.broadcast, lan.port)
         votes = {}
-        for data, _ in observer.gather(1.0):
+        for data, (address, _) in observer.gather(1.0):
             word = data.split(b"\0")[0].split()
             if word[:1] == [b"#"]:
-                votes[word[1].decode()] = int(word[2])
-        places = sorted(votes, key=lambda ip: (votes[ip], int(ip.rsplit(".", 1)[1])), reverse=True)
-        for name, address in zip(("master", "runner-up", "third", "fourth"), places):
-            tell(figures, f"failover at {interval}, {name}", boards[address].pid, seconds)
+                votes[address] = int(word[2])
+        places = sorted(hosts, key=lambda host: (votes.get(host.address, 0), host.number),
+                        reverse=True)
+        names = [f"boardroom at {interval}, {place}"
+                 for place in ("master", "runner-up", "third", "fourth")]
+        claims = {"1s": 1, "10ms": 100}[interval]
+        bars = {names[0]: (claims * (1 + EDGE), 2 * claims * (1 + EDGE)),
+                names[1]: (claims * (1 + EDGE), None)}
+        bars |= {name: (2 + EDGE, None) for name in names[2:]}
+        tell(figures, {name: group.victim(host) for name, host in zip(names, places)}, seconds,
+             bars)
+        group.close()
     finally:
         lan.close()
 
@@ -80,10 +90,11 @@ def failover(figures, interval, seconds):
 def vrrp(figures, seconds):
     lan = lab.Lan([1, 2, 3])
     try:
-        group = keepalived.Group(lan.hosts, "0.01")
-        master = group.wait_master()
-        for name, host in (("master", master), ("backup", group.others(master)[0])):
-            tell(figures, f"keepalived at 10ms, {name}", group.vrrp_pid(host), seconds)
+        group = Keepalived(lan.hosts, "10ms")
+        time.sleep(4)
+        # The highest priority is the last.
+        tell(figures, {"keepalived at 10ms, master": group.victim(lan.hosts[-1]),
+                       "keepalived at 10ms, backup": group.victim(lan.hosts[0])}, seconds)
         group.close()
     finally:
         lan.close()

@@ -1,4 +1,5 @@
-"""What is on the wire, with the time: a packet socket on a host of its own."""
+"""What is on the wire, with the kernel's time: a packet socket on a host of its
+own. All moments are those of the wall clock, in seconds."""
 
 import contextlib
 import socket
@@ -8,10 +9,11 @@ import time
 ETH_P_IP = 0x0800
 PROTOCOL_UDP, PROTOCOL_VRRP = 17, 112
 SOL_PACKET, ADD_MEMBERSHIP, PROMISCUOUS = 263, 1, 1
+SO_TIMESTAMPNS = 35
 
 
 class Wiretap:
-    """Who says that it is master: claims, advertisements, answers."""
+    """Who says that it is master: claims and advertisements."""
 
     def __init__(self, host):
         with host.inside():
@@ -20,6 +22,7 @@ class Wiretap:
             index = socket.if_nametoindex("eth0")
         self.socket.setsockopt(SOL_PACKET, ADD_MEMBERSHIP,
                                struct.pack("iHH8s", index, PROMISCUOUS, 0, b""))
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
 
     def drain(self):
@@ -30,26 +33,34 @@ class Wiretap:
 
     def masters(self, seconds):
         """Yields (moment, address) for each word of a master, for so long."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
+        end = time.time() + seconds
+        while (left := end - time.time()) > 0:
             self.socket.settimeout(left)
             try:
-                packet = self.socket.recv(2048)
+                packet, told, _, _ = self.socket.recvmsg(2048, 256)
             except (TimeoutError, socket.timeout):
                 return
             address = master_of(packet)
             if address:
-                yield time.monotonic(), address
+                yield moment_of(told), address
 
-    def next_other(self, old, seconds):
+    def next_other(self, old, seconds, after=0.0):
         """The moment of the first word of a master that is not `old`."""
         for moment, address in self.masters(seconds):
-            if address != old:
+            if address != old and moment >= after:
                 return moment
         return None
 
     def close(self):
         self.socket.close()
+
+
+def moment_of(told):
+    for level, kind, data in told:
+        if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
+            seconds, ns = struct.unpack("qq", data[:16])
+            return seconds + ns / 1e9
+    return time.time()
 
 
 def master_of(packet):

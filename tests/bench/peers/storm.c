@@ -4,14 +4,15 @@
  *
  *   storm ADDRESS BROADCAST PORT BOARDS
  *
- * Ends when BOARDS votes were heard (its own too), with the CPU time that it
- * took since the VOTE in microseconds. */
+ * Ends when BOARDS votes were heard (its own too), and tells the CPU time that
+ * it took in microseconds and the moment in nanoseconds of the monotonic clock. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 int main(int argc, char **argv)
@@ -20,6 +21,7 @@ int main(int argc, char **argv)
 	int s = socket(AF_INET, SOCK_DGRAM, 0), on = 1, buffer = 1 << 20, heard = 0;
 	char in[64], vote[40] = { 0 };
 	struct rusage used;
+	struct timespec end;
 
 	if (argc != 5)
 		return 2;
@@ -44,8 +46,10 @@ int main(int argc, char **argv)
 		else if (n > 0 && in[0] == '#')
 			heard++;
 	}
+	clock_gettime(CLOCK_MONOTONIC, &end);
 	getrusage(RUSAGE_SELF, &used);
-	printf("%ld\n", (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000L +
-			used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+	printf("%ld %lld\n", (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000L +
+			used.ru_utime.tv_usec + used.ru_stime.tv_usec,
+			end.tv_sec * 1000000000LL + end.tv_nsec);
 	return 0;
 }

@@ -6,10 +6,12 @@
 //! - `world`: events in order; `story`: what happened, as text
 //! - `checks`: what must hold at every moment; `schedule`: faults, healing,
 //!   quiet, and what must hold then
+//! - `crowd`: what one election of very many boards costs
 //! - `driver`: many schedules, the count, and how to see one again
 
 pub mod checks;
 pub mod client;
+pub mod crowd;
 pub mod driver;
 pub mod explore;
 pub mod fuzz;

@@ -3,7 +3,7 @@
 use boardroom_sim::driver::{self, Tally};
 use boardroom_sim::explore::{Budget, explore};
 use boardroom_sim::options::Mode;
-use boardroom_sim::{fuzz, replay, report, schedule, transcript};
+use boardroom_sim::{crowd, fuzz, replay, report, schedule, transcript};
 use std::process::ExitCode;
 
 const USAGE: &str = "\
@@ -15,6 +15,7 @@ Usage: boardroom-sim run [--mode MODE] [--from SEED] [--seeds N] [--failures N] 
        boardroom-sim model                           every order of events, exhaustively
        boardroom-sim fuzz SECONDS                    corpus and mutations, every target
        boardroom-sim report [SCALE]                  the table of figures
+       boardroom-sim crowd BOARDS                    what an election of so many costs
        boardroom-sim replay FILE                     what `serve --record FILE` wrote";
 
 struct Arguments {
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         ("stories", Some(folder), None) => Some(stories(&folder)),
         ("fuzz", Some(seconds), None) => seconds.parse().ok().map(fuzz_all),
         ("replay", Some(file), None) => Some(replay_record(&file)),
+        ("crowd", Some(boards), None) => boards.parse().ok().map(elect_crowd),
         ("report", scale, None) => {
             report::print(scale.and_then(|scale| scale.parse().ok()).unwrap_or(1));
             Some(ExitCode::SUCCESS)
@@ -63,6 +65,35 @@ fn story(file: &str) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Figures, one a line, as the benchmarks read them.
+fn elect_crowd(boards: u16) -> ExitCode {
+    let begun = on_cpu_ns();
+    let cost = crowd::elect(boards);
+    let spent = on_cpu_ns() - begun;
+    let mut answered: Vec<u64> = cost
+        .answered
+        .iter()
+        .filter_map(|took| took.map(|took| took.micros()))
+        .collect();
+    answered.sort_unstable();
+    let elections = u64::from(cost.rounds) * u64::from(boards.max(1));
+    println!("answered: {} of {}", answered.len(), cost.answered.len());
+    println!(
+        "VOTE to the answer, simulated: {} us",
+        answered.get(answered.len() / 2).unwrap_or(&0)
+    );
+    println!("CPU time a board: {} us", spent / elections / 1_000);
+    println!("CPU time a datagram: {} ns", spent / cost.handled.max(1));
+    ExitCode::SUCCESS
+}
+
+/// By the scheduler's account, which other programs do not disturb.
+fn on_cpu_ns() -> u64 {
+    let told = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let first = told.split(' ').next();
+    first.and_then(|ns| ns.parse().ok()).unwrap_or(0)
 }
 
 fn replay_record(file: &str) -> ExitCode {

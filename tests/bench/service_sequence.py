@@ -2,7 +2,7 @@
 """Many sequence clients at once, each with its own faults: what share of a CPU
 the server takes, and whether it counted anything wrongly.
 
-Usage: sequence.py [--clients 1000] [--rate 10] [--seconds 30] [--burst]
+Usage: service_sequence.py [--clients 1000] [--rate 10] [--seconds 30] [--burst]
 
 Each client sends RATE numbers a second. In its numbers there are one to three
 gaps, duplicates, reordered pairs and restarts, drawn by its seed; what the
@@ -22,6 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lan"))
 import lab  # noqa: E402
+from figures import on_cpu_ns  # noqa: E402
 
 
 def plan(seed, length):
@@ -100,7 +101,7 @@ def main():
     step = 1 / options.rate
     slot = 0 if options.burst else step / options.clients
     first = began = time.monotonic()
-    used = server.cpu_seconds()
+    used = on_cpu_ns(server.pid)
     sent = 0
     for i in range(length):
         for n, client in enumerate(clients):
@@ -118,7 +119,7 @@ def main():
             client.drain()
     took = time.monotonic() - first
     time.sleep(0.5)
-    used = server.cpu_seconds() - used
+    used = on_cpu_ns(server.pid) - used
     lost_here = drops(at[1])
     resident = server.resident_kb()
     server.stop()
@@ -131,10 +132,14 @@ def main():
             wrong.append(f"port {client.port}: {counted.get(client.port)} instead of {expected}")
     faults = {key: sum(truth[key] for _, truth in plans) for key in plans[0][1]}
     place.close()
-    print(f"{options.clients} clients, {sent} numbers in {took:.1f} s "
-          f"({sent / took:.0f} a second), among them {faults}")
-    print(f"CPU share of the server {100 * used / took:.1f} %, resident {resident} kB, "
-          f"no room in the kernel for {lost_here}")
+    print(f"{options.clients} clients, and faults of all kinds among their numbers: "
+          + ", ".join(f"{count} {kind}" for kind, count in faults.items()))
+    print(f"numbers: {sent}")
+    print(f"numbers a second: {sent / took:.0f} 1/s")
+    print(f"CPU share of the server: {used / 1e7 / took:.1f} %")
+    print(f"CPU time of the server for a number: {used / 1e3 / sent:.1f} us")
+    print(f"resident memory of the server: {resident} KB")
+    print(f"numbers for which the kernel had no room: {lost_here}")
     print(f"clients counted wrongly: {len(wrong)}")
     for line in wrong[:10]:
         print(f"  {line}")
