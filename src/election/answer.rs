@@ -1,7 +1,7 @@
 //! WHOIS: who is answered, when, and what an answer mends (R6).
 
 use super::board::Board;
-use super::config::{Answer, Role};
+use super::config::{Answer, Config, Role};
 use super::counters::Count;
 use super::notice::Cause;
 use super::rank::Rank;
@@ -128,31 +128,16 @@ impl Board {
         {
             return self.counters.add(Count::NotSent);
         }
-        let bytes = self.answer_bytes(own.address);
-        self.send(to, bytes);
+        let bytes = answer_bytes(&mut self.office.answer, &self.config, own.address);
+        if !self.outbox.send(to, bytes) {
+            self.counters.add(Count::NotSent);
+        }
         self.counters.add(Count::Answered);
         if let Some(word) = word {
             let claim = self.seal_answer(Text::Claim(own), word);
-            self.send(asker, claim);
+            self.send(asker, &claim);
         }
         self.heal(now);
-    }
-
-    fn answer_bytes(&mut self, address: Ipv4Addr) -> wire::Datagram {
-        match self.office.answer {
-            Some((built_for, bytes)) if built_for == address => bytes,
-            _ => {
-                let bytes = wire::build(
-                    Text::Answer {
-                        name: self.config.name.as_bytes(),
-                        address,
-                    },
-                    true,
-                );
-                self.office.answer = Some((address, bytes));
-                bytes
-            }
-        }
     }
 
     fn may_broadcast_answer(&mut self, now: Instant, port: u16) -> bool {
@@ -215,4 +200,20 @@ impl Board {
             .map(|peer| peer.address)
             .collect()
     }
+}
+
+/// The answer, built once for an address, and lent.
+fn answer_bytes<'a>(
+    built: &'a mut Option<(Ipv4Addr, wire::Datagram)>,
+    config: &Config,
+    address: Ipv4Addr,
+) -> &'a wire::Datagram {
+    let is_stale = |(built_for, _): &(Ipv4Addr, wire::Datagram)| *built_for != address;
+    if built.as_ref().is_some_and(is_stale) {
+        *built = None;
+    }
+    let name = config.name.as_bytes();
+    let (_, bytes) =
+        built.get_or_insert_with(|| (address, wire::build(Text::Answer { name, address }, true)));
+    bytes
 }

@@ -13,7 +13,10 @@ const NOTICES_MAX: usize = 64;
 pub const HISTORY_MAX: usize = 256;
 
 /// A datagram to be sent from the board's own address and port.
+///
+/// Aligned to words: an ARM9 copies anything else byte by byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(4))]
 pub struct Transmit {
     /// Where to.
     pub to: SocketAddrV4,
@@ -42,10 +45,10 @@ impl Default for Outbox {
 
 impl Outbox {
     /// Queues a datagram; whether there was room.
-    pub fn send(&mut self, transmit: Transmit) -> bool {
+    pub fn send(&mut self, to: SocketAddrV4, bytes: &Datagram) -> bool {
         let room = self.transmits.len() < TRANSMITS_MAX;
         if room {
-            self.transmits.push_back(transmit);
+            self.transmits.push_back(Transmit { to, bytes: *bytes });
         }
         room
     }

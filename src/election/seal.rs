@@ -290,7 +290,7 @@ impl Board {
             about: None,
         };
         let question = keyed.build(Text::Whois, trailer, None);
-        self.send(from, question);
+        self.send(from, &question);
         self.counters.add(Count::IntroductionAsked);
     }
 
@@ -320,7 +320,7 @@ impl Board {
             about: Some(Ipv4Addr::from(session)),
         };
         let introduction = keyed.build(Text::Whois, trailer, Some(nonce));
-        self.send(to, introduction);
+        self.send(to, &introduction);
         let over = self.config.failover.is_none() && !self.round.open;
         if to.port() == self.config.port && !(over && epoch == Epoch::NONE) {
             self.answer_voter(now, *to.ip());

@@ -3,7 +3,6 @@
 use super::board::Board;
 use super::counters::Count;
 use super::limits::Limiter;
-use super::outbox::Transmit;
 use super::round::OwnVote;
 use super::timers::Timer;
 use super::wire::{Datagram, Text, flag};
@@ -84,19 +83,19 @@ impl Board {
         if let Some(network) = self.network {
             self.send(
                 SocketAddrV4::new(network.broadcast, self.config.port),
-                bytes,
+                &bytes,
             );
         }
     }
 
     /// Sends a datagram to the board at `to`.
     pub(super) fn unicast(&mut self, to: Ipv4Addr, bytes: Datagram) {
-        self.send(SocketAddrV4::new(to, self.config.port), bytes);
+        self.send(SocketAddrV4::new(to, self.config.port), &bytes);
     }
 
     /// Sends a datagram to an address and port.
-    pub(super) fn send(&mut self, to: SocketAddrV4, bytes: Datagram) {
-        if !self.outbox.send(Transmit { to, bytes }) {
+    pub(super) fn send(&mut self, to: SocketAddrV4, bytes: &Datagram) {
+        if !self.outbox.send(to, bytes) {
             self.counters.add(Count::NotSent);
         }
     }

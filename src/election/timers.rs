@@ -70,6 +70,6 @@ impl Timers {
 
     /// When the first of all is due.
     pub fn next(&self) -> Option<Instant> {
-        self.0.iter().flatten().min().copied()
+        Instant::first_of(&self.0)
     }
 }

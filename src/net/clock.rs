@@ -11,9 +11,15 @@ pub fn now() -> Instant {
         .or_else(|_| clock_gettime(ClockId::CLOCK_MONOTONIC))
         .map_or(Instant::ZERO, |time| {
             let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
-            let nanos = u64::try_from(time.tv_nsec()).unwrap_or(0);
-            Instant::from_micros(seconds.saturating_mul(1_000_000) + nanos / 1_000)
+            let nanos = u32::try_from(time.tv_nsec()).unwrap_or(0);
+            Instant::from_micros(seconds.saturating_mul(1_000_000) + thousandth(nanos))
         })
+}
+
+/// `nanos / 1_000`, exact for any: an ARM9 cannot divide, and took 250
+/// instructions for it, each turn.
+const fn thousandth(nanos: u32) -> u64 {
+    (nanos as u64 * 274_877_907) >> 38
 }
 
 /// The wall clock, by which the kernel stamps datagrams. It may step, so it is
@@ -40,6 +46,17 @@ mod tests {
         let passed = now() - before;
         assert!(passed >= Duration::from_millis(20), "{passed}");
         assert!(passed < Duration::from_secs(10), "{passed}");
+    }
+
+    #[test]
+    fn a_thousandth_is_exact() {
+        let edges = (0..=u32::MAX / 1_000).flat_map(|k| [k * 1_000, (k * 1_000).wrapping_sub(1)]);
+        for nanos in edges
+            .step_by(7)
+            .chain([0, 999, 1_000, 999_999_999, u32::MAX])
+        {
+            assert_eq!(thousandth(nanos), u64::from(nanos / 1_000), "{nanos}");
+        }
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! A UDP socket that never blocks, and tells which datagrams were refused.
 
+use super::sys;
 use core::net::SocketAddrV4;
 use nix::errno::Errno;
 use nix::sys::socket::{self, ControlMessageOwned, MsgFlags, SockaddrIn, sockopt};
 use nix::sys::time::TimeVal;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind, IoSliceMut};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::os::fd::{AsRawFd, RawFd};
 
 /// How a socket is bound.
@@ -66,9 +67,8 @@ impl Udp {
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<(usize, SocketAddrV4)>> {
         // An error that waits (a refusal) is told by the next call, once.
         for _ in 0..2 {
-            match self.socket.recv_from(buffer) {
-                Ok((len, SocketAddr::V4(from))) => return Ok(Some((len, from))),
-                Ok((_, SocketAddr::V6(_))) => return Ok(None),
+            match sys::receive_from(self.as_raw_fd(), buffer) {
+                Ok(received) => return Ok(Some(received)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
                 Err(error) if is_of_an_earlier_send(&error) => {}
                 Err(error) => return Err(error),
@@ -137,11 +137,11 @@ impl Udp {
 
     /// Sends a datagram now, or fails.
     pub fn send(&self, to: SocketAddrV4, bytes: &[u8]) -> io::Result<()> {
-        match self.socket.send_to(bytes, to) {
+        match sys::send_to(self.as_raw_fd(), bytes, to) {
             Err(error) if is_of_an_earlier_send(&error) => {
-                self.socket.send_to(bytes, to).map(|_| ())
+                sys::send_to(self.as_raw_fd(), bytes, to)
             }
-            sent => sent.map(|_| ()),
+            sent => sent,
         }
     }
 

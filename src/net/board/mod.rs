@@ -364,10 +364,7 @@ impl Handler for Driver {
         let hook = self.hook.as_ref().and_then(Hook::deadline);
         let board = self.board.poll_timeout();
         let scan = self.scan_at.filter(|_| !self.is_ending);
-        [board, scan, self.log.deadline(), hook]
-            .into_iter()
-            .flatten()
-            .min()
+        Instant::first_of(&[board, scan, self.log.deadline(), hook])
     }
 
     fn is_finished(&self) -> bool {
