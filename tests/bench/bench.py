@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+os.environ.setdefault("BOARDROOM_BIN", str(HERE.parents[1] / "target/release/boardroom"))
 sys.path[:0] = [str(HERE), str(HERE.parent / "lan")]
 
 import chapters.election  # noqa: E402
