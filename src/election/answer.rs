@@ -5,6 +5,7 @@ use super::config::{Answer, Config, Role};
 use super::counters::Count;
 use super::notice::Cause;
 use super::rank::Rank;
+use super::votes::Ballot;
 use super::wire::{self, Text, Trailer, flag};
 use crate::time::{Duration, Instant};
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -186,7 +187,7 @@ impl Board {
         }
     }
 
-    /// Whose vote is missing in this round; with `strangers` also whom this
+    /// Whose vote is missing in this round, or not certain; with `strangers` also whom this
     /// board first heard in it, and who may not have heard this board yet.
     fn not_reached(&self, strangers: bool) -> Vec<Ipv4Addr> {
         let own = self.network.map(|network| network.address);
@@ -195,7 +196,10 @@ impl Board {
             .iter()
             .filter(|peer| Some(peer.address) != own)
             .filter(|peer| {
-                self.votes.of(peer.address).is_none() || (strangers && peer.first >= begun)
+                // A fresh vote from before the round may be the last round's.
+                let counts = |ballot: &&Ballot| !ballot.fresh || ballot.heard > begun;
+                self.votes.of(peer.address).filter(counts).is_none()
+                    || (strangers && peer.first >= begun)
             })
             .map(|peer| peer.address)
             .collect()

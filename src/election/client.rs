@@ -203,7 +203,7 @@ impl Question {
             return;
         }
         match self.step {
-            Step::Meeting { .. } if self.starter_due().is_some() => self.call_upon_starter(now),
+            Step::Meeting { .. } if self.call_due().is_some() => self.call_upon_the_best(now),
             Step::Meeting { since, asked } if asked < ASKED_MOST && now < since + self.timeout => {
                 self.meet(since, asked + 1);
             }
@@ -249,7 +249,7 @@ impl Question {
     /// When [`Self::handle_timeout`] is wanted; none when the question is over.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.step {
-            Step::Meeting { .. } if self.starter_due().is_some() => self.starter_due(),
+            Step::Meeting { .. } if self.call_due().is_some() => self.call_due(),
             Step::Collecting {
                 since,
                 last_vote: None,

@@ -14,7 +14,7 @@ use crate::rng::{Entropy, Seeded};
 use crate::time::{Duration, Instant};
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-/// How long a board that has begun no round yet is passed over for another.
+/// How long another board may take that is in a later round.
 const BETTER: Duration = Duration::from_millis(50);
 
 /// What a master's signature is worth.
@@ -54,9 +54,10 @@ pub(super) struct Proof {
     early: Vec<(SocketAddrV4, Datagram)>,
     /// The round before the one that was called.
     before: Epoch,
-    /// Who introduced itself first, but has only just started: called upon
-    /// when nobody else has come by then.
-    starter: Option<(SocketAddrV4, Instant)>,
+    /// Of those who introduced themselves the one in the latest round.
+    best: Option<(SocketAddrV4, Epoch)>,
+    /// When it is called upon.
+    call_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -100,7 +101,8 @@ impl Question {
             sessions: Vec::new(),
             early: Vec::new(),
             before: Epoch::NONE,
-            starter: None,
+            best: None,
+            call_at: None,
         };
         let question = proof.question();
         self.proof = Some(proof);
@@ -206,7 +208,7 @@ impl Question {
         })
     }
 
-    /// A board introduced itself: the first one is called upon.
+    /// A board introduced itself: one of them is called upon.
     fn on_introduction(
         &mut self,
         now: Instant,
@@ -220,18 +222,33 @@ impl Question {
         }
         if !matches!(self.step, Step::Meeting { .. }) {
             self.hear_early(now, from);
-        } else if trailer.epoch == Epoch::NONE {
-            // It does not know yet which round the others are in.
-            proof.starter.get_or_insert((from, now + BETTER));
         } else {
-            self.call_upon(now, from, trailer.epoch);
+            // One that is behind would begin a round which the others are in,
+            // or have had.
+            let later = |&(_, best): &(_, Epoch)| {
+                best == Epoch::NONE
+                    || (trailer.epoch != Epoch::NONE && trailer.epoch.is_after(best))
+            };
+            if proof.best.as_ref().is_none_or(later) {
+                proof.best = Some((from, trailer.epoch));
+            }
+            proof.call_at.get_or_insert(now + BETTER);
         }
         None
     }
 
-    /// Sends the VOTE to one board, in its session.
-    fn call_upon(&mut self, now: Instant, to: SocketAddrV4, epoch: Epoch) {
+    /// When the VOTE is due, once a board has introduced itself.
+    pub(super) fn call_due(&self) -> Option<Instant> {
+        self.proof.as_ref()?.call_at
+    }
+
+    /// Sends the VOTE to the best of those who introduced themselves, in its
+    /// session.
+    pub(super) fn call_upon_the_best(&mut self, now: Instant) {
         let Some(proof) = &mut self.proof else { return };
+        let Some((to, epoch)) = proof.best else {
+            return;
+        };
         proof.before = epoch;
         let session = proof.session_of(*to.ip());
         let call = proof.build(Text::Call, flag::BOUND, epoch, session);
@@ -240,19 +257,6 @@ impl Question {
             last_vote: None,
         };
         self.send(Some(to), call);
-    }
-
-    /// When nobody else has come, and a board that has just started will do.
-    pub(super) fn starter_due(&self) -> Option<Instant> {
-        Some(self.proof.as_ref()?.starter?.1)
-    }
-
-    /// Calls upon a board that has just started.
-    pub(super) fn call_upon_starter(&mut self, now: Instant) {
-        let starter = self.proof.as_ref().and_then(|proof| proof.starter);
-        if let Some((starter, _)) = starter {
-            self.call_upon(now, starter, Epoch::NONE);
-        }
     }
 
     fn keep_early(&mut self, from: SocketAddrV4, bytes: &[u8]) -> Option<Heard> {

@@ -103,8 +103,7 @@ impl Board {
             // With a key a client calls one board, in an epoch that it was
             // told: nothing overtakes it, and no copy of it is taken (K5).
             None if self.round.is_young(now) && self.keyed.is_none() => {
-                self.round.copied = true;
-                self.round.repeat |= self.peers.known(self.rounds).any(|peer| peer.old);
+                self.note_copy(now);
                 return self.counters.add(Count::CallCopy);
             }
             None => self.epoch.next(),
@@ -119,6 +118,19 @@ impl Board {
             _ => Cause::Settled,
         };
         self.begin_round(now, epoch, cause, entropy);
+    }
+
+    /// A copy of VOTE: for an old program it may be none, and its next number is
+    /// on its way (R4).
+    fn note_copy(&mut self, now: Instant) {
+        self.round.copied = true;
+        if self.peers.known(self.rounds).any(|peer| peer.old) {
+            self.round.repeat = true;
+            self.round.last_vote = now;
+            if self.round.open {
+                self.timers.set(Timer::Settle, self.settles_at(now));
+            }
+        }
     }
 
     /// A verdict of a round that is over, or of this one: a master that is not

@@ -36,7 +36,10 @@ impl Clock {
     pub fn when(self, shown: Instant) -> Micros {
         let elapsed = shown.micros().saturating_sub(self.boot);
         let rate = 1_000_000i64 + self.ppm;
-        let mut at = (elapsed as i128 * 1_000_000 / i128::from(rate)) as Micros;
+        let mut at = match elapsed.checked_mul(1_000_000) {
+            Some(elapsed) => elapsed / rate as u64,
+            None => (i128::from(elapsed) * 1_000_000 / i128::from(rate)) as Micros,
+        };
         at = at.saturating_sub(3);
         while self.shows(at) < shown {
             at += 1;

@@ -28,6 +28,8 @@ const STOOD_BACK: Micros = 800 * MS;
 
 /// A switch's port that waits for its spanning tree passes nothing for so long.
 const SPANNING_TREE: Micros = 30_000 * MS;
+/// Strangers asked for their introduction by each board (K4).
+const STRANGERS_A_SECOND: usize = 16;
 /// A caller with the key has met a board by then.
 const MET: Micros = 3_000 * MS;
 
@@ -474,6 +476,7 @@ impl Schedule {
     /// Faults end: every host runs, has an address and is heard.
     pub fn healing(&mut self) {
         self.heal();
+        self.world.clients.caller = None;
         self.world.lan.weather = self.options.calm;
         for at in 0..self.world.hosts.len() {
             self.world.resume(at);
@@ -501,6 +504,7 @@ impl Schedule {
     fn quiet_plain(&mut self) {
         self.world.run_for(AFTERMATH);
         self.heals_by_asking();
+        self.meet();
         self.election("L3 one master after VOTE");
         self.answered_once();
         self.counted_election();
@@ -605,6 +609,17 @@ impl Schedule {
         self.call();
         self.world.run_for(DECIDED);
         self.one_highest_master(property);
+    }
+
+    /// With a key, boards that are silent meet in elections, and of strangers 16
+    /// a second (K4).
+    fn meet(&mut self) {
+        if self.options.keyed {
+            for _ in 0..self.options.boards.saturating_sub(1) / STRANGERS_A_SECOND {
+                self.call();
+                self.world.run_for(1_100 * MS);
+            }
+        }
     }
 
     /// A client's VOTE has been sent; with the key it first meets a board.
@@ -725,7 +740,7 @@ impl Schedule {
         // Who is next in rank may have changed with the faults, and who has
         // just resigned stands back for half a second.
         let bound = 3 * self.options.interval + 300 * MS + STOOD_BACK + self.lease_bound();
-        self.world.run_for(bound);
+        self.run_at_most(bound);
         self.one_known_master("L1 one master after the faults");
         self.nothing_changes();
         self.master_goes();
@@ -769,15 +784,38 @@ impl Schedule {
         }
     }
 
+    /// Lets `bound` pass, or, in three schedules of four, less, once all boards
+    /// have known one master for a sixth of it.
+    fn run_at_most(&mut self, bound: Micros) {
+        let whole = one_in(&mut self.rng, 4) || !self.options.olds.is_empty();
+        let mut agreed = false;
+        for _ in 0..6 {
+            let before = self.world.checks.changes();
+            self.world.run_for(bound.div_ceil(6));
+            let changed = self.world.checks.changes() != before;
+            let agree = self.disagreement().is_none();
+            if self.is_over() || !whole && agreed && agree && !changed {
+                return;
+            }
+            agreed = agree;
+        }
+    }
+
     /// L1: exactly one board is master, and all boards know it.
     fn one_known_master(&mut self, property: &'static str) {
         if self.is_over() || !self.options.olds.is_empty() {
             return;
         }
+        if let Some(what) = self.disagreement() {
+            self.fail(property, what);
+        }
+    }
+
+    /// Why not one board is master, known to all.
+    fn disagreement(&self) -> Option<String> {
         let masters = self.masters();
         let Some(master) = masters.first().filter(|_| masters.len() == 1) else {
-            let what = format!("{} masters: {}", masters.len(), list(&masters));
-            return self.fail(property, what);
+            return Some(format!("{} masters: {}", masters.len(), list(&masters)));
         };
         let address = master.address;
         let others: Vec<String> = self
@@ -790,10 +828,8 @@ impl Schedule {
             .filter(|known| *known != Some(address))
             .map(|known| format!("{known:?}"))
             .collect();
-        if !others.is_empty() {
-            let what = format!("{address} is master, but boards know {}", others.join(", "));
-            self.fail(property, what);
-        }
+        let known = || others.join(", ");
+        (!others.is_empty()).then(|| format!("{address} is master, but boards know {}", known()))
     }
 
     /// L2: on a quiet network the master stays.
@@ -837,7 +873,7 @@ impl Schedule {
         };
         if up >= needed {
             let bound = self.take_over_bound();
-            self.world.run_for(bound);
+            self.run_at_most(bound);
             self.one_known_master("L1 one master after the master went");
         }
     }
