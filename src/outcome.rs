@@ -1,6 +1,6 @@
 //! How a command ends: an exit code, or a failure with one line for people.
 
-use crate::text::quoted;
+use crate::text::{quoted, without_number};
 
 /// How a command ended.
 pub type Outcome = Result<u8, Failure>;
@@ -34,7 +34,7 @@ impl Failure {
     pub fn cannot(message: impl Into<String>) -> Self {
         Self {
             code: 4,
-            message: message.into(),
+            message: without_number(message.into()),
         }
     }
 

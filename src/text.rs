@@ -37,9 +37,30 @@ pub fn quoted(text: &str) -> String {
     format!("\"{}\"", visible(text.as_bytes()))
 }
 
+/// The same without what the standard library puts behind an error of the
+/// system: its number in parentheses.
+pub fn without_number(text: String) -> String {
+    let cut = text.split_once(" (os error ");
+    match cut.and_then(|(before, rest)| Some((before, rest.split_once(')')?.1))) {
+        Some((before, after)) => [before, after].concat(),
+        None => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_are_told_without_their_number() {
+        let text = "/key: Permission denied (os error 13); close it";
+        assert_eq!(
+            without_number(text.into()),
+            "/key: Permission denied; close it"
+        );
+        let other = "no (os error here";
+        assert_eq!(without_number(other.into()), other);
+    }
 
     #[test]
     fn no_peer_can_forge_a_line_or_steer_the_terminal() {

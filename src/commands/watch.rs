@@ -133,6 +133,7 @@ fn watch(
         screen: (!as_json && terminal::is_there()).then(|| Screen::enter(&mut reactor)),
         finished: false,
     };
+    watch.finished = !watch.output.is_open();
     watch.begin(now);
     let ended = reactor.run(&mut watch);
     watch.end();

@@ -2,6 +2,7 @@
 //! peer (docs/echo.md).
 
 use super::wire::{self, Transport};
+use crate::election::wire::crc32;
 use crate::service::{Action, Event, Peer, Service, Turn};
 use crate::table::Table;
 use crate::text::visible;
@@ -20,6 +21,14 @@ pub const HELD_MAX: usize = 4_096;
 /// enough for a person, too few for two servers that have been set upon each
 /// other by a forged datagram.
 pub const ANSWERS_TO_ANSWERS_MAX: u32 = 10;
+
+/// In display mode an answer reads like any text. Two such servers can only be
+/// told from a client by their haste: the same text of the same sender is
+/// answered so often a second. A datagram that bounces between two servers ends
+/// with the first answer that fails to come.
+pub const SAME_TEXTS_MAX: u32 = 100;
+/// So many texts are counted so in a second; those beyond are in the next.
+const SAME_TEXTS_KEPT: usize = 32;
 
 /// Below this no client has its port; echo, chargen and their like have.
 const SYSTEM_PORTS: u16 = 1_024;
@@ -43,7 +52,15 @@ pub struct Server {
     /// Not after the first `due` of any connection.
     next_due: Option<Instant>,
     answers_to_answers: (Instant, u32),
+    /// The second that is counted, and whose text came how often in it.
+    same_texts: (Instant, Vec<SameText>),
     counters: Counters,
+}
+
+struct SameText {
+    from: SocketAddrV4,
+    sum: u32,
+    count: u32,
 }
 
 struct Connection {
@@ -83,6 +100,7 @@ impl Server {
             peers_max: PEERS_MAX,
             next_due: None,
             answers_to_answers: (Instant::ZERO, 0),
+            same_texts: (Instant::ZERO, Vec::new()),
             counters: Counters::default(),
         }
     }
@@ -108,9 +126,12 @@ impl Server {
         if from.port() == self.port || from.port() < SYSTEM_PORTS {
             return true;
         }
+        if self.mode == Mode::Display {
+            return self.bounces(from, text, now);
+        }
         let reads_like_an_answer = text == wire::NOT_ALPHANUMERIC.as_bytes()
             || text == wire::alphanumeric(Transport::Udp).as_bytes();
-        if self.mode == Mode::Display || !reads_like_an_answer {
+        if !reads_like_an_answer {
             return false;
         }
         if now - self.answers_to_answers.0 >= Duration::from_secs(1) {
@@ -118,6 +139,30 @@ impl Server {
         }
         self.answers_to_answers.1 = self.answers_to_answers.1.saturating_add(1);
         self.answers_to_answers.1 > ANSWERS_TO_ANSWERS_MAX
+    }
+
+    /// Whether this text comes from this sender faster than any client repeats
+    /// itself.
+    fn bounces(&mut self, from: SocketAddrV4, text: &[u8], now: Instant) -> bool {
+        let (since, kept) = &mut self.same_texts;
+        if now - *since >= Duration::from_secs(1) {
+            *since = now;
+            kept.clear();
+        }
+        let sum = crc32(text);
+        let same = |one: &&mut SameText| one.from == from && one.sum == sum;
+        if let Some(known) = kept.iter_mut().find(same) {
+            known.count = known.count.saturating_add(1);
+            return known.count > SAME_TEXTS_MAX;
+        }
+        if kept.len() < SAME_TEXTS_KEPT {
+            kept.push(SameText {
+                from,
+                sum,
+                count: 1,
+            });
+        }
+        false
     }
 
     /// Prints the text and gives the bytes that answer it.

@@ -155,6 +155,36 @@ fn two_servers_do_not_talk_for_ever() {
     assert_eq!(script.service.counters.from_servers, 990);
 }
 
+/// In display mode nothing but its haste tells a server from a client.
+#[test]
+fn a_text_that_bounces_between_two_displays_ends() {
+    let mut script = server(Mode::Display);
+    let mut bounced = 0;
+    for loops in 0..100 {
+        for _ in 0..1_000 {
+            script.datagram("10.0.0.9:12001", format!("loop {loops}").as_bytes());
+            bounced += script.sent().len();
+        }
+        script.datagram("10.0.0.9:12001", b"another text");
+        assert_eq!(script.sent().len(), 1, "others are answered");
+        script.pass_millis(1_000);
+    }
+    assert_eq!(bounced, 100 * SAME_TEXTS_MAX as usize);
+    assert!(script.service.same_texts.1.len() <= SAME_TEXTS_KEPT);
+    // More of them than are counted: those that are end, and make room.
+    let mut alive: Vec<u32> = (0..100).collect();
+    for _ in 0..4 {
+        for _ in 0..=SAME_TEXTS_MAX {
+            alive.retain(|text| {
+                script.datagram("10.0.0.9:12001", text.to_string().as_bytes());
+                !script.sent().is_empty()
+            });
+        }
+        script.pass_millis(1_000);
+    }
+    assert_eq!(alive.len(), 0);
+}
+
 #[test]
 fn a_full_house_takes_a_newcomer_for_the_longest_silent() {
     let mut script = server(Mode::Judge);

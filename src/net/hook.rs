@@ -9,6 +9,7 @@
 use super::child::{Child, End, Start};
 use super::guardian::GUARDED;
 use super::reactor::{Interest, Key, Reactor};
+use crate::text::without_number;
 use crate::time::{Duration, Instant};
 use core::net::Ipv4Addr;
 use std::ffi::OsStr;
@@ -246,7 +247,8 @@ impl Hook {
             self.counts.failed += 1;
         }
         let program = self.program.display();
-        self.lines.push(format!("the hook {program}: {error}"));
+        let text = format!("the hook {program}: {error}");
+        self.lines.push(without_number(text));
     }
 
     fn spawn(&self, call: &Call) -> io::Result<(Child, PipeReader)> {

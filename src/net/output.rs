@@ -12,9 +12,16 @@ use std::os::unix::fs::OpenOptionsExt;
 /// Prints a line to standard output at once, for commands that have no loop to
 /// keep going.
 pub fn print(line: &str) -> Result<(), Failure> {
+    if sys::began_without_stdout() {
+        return Err(closed());
+    }
     let mut out = io::stdout().lock();
     let done = writeln!(out, "{line}").and_then(|()| out.flush());
     done.map_err(|error| loss_of(&error))
+}
+
+fn closed() -> Failure {
+    Failure::cannot("cannot write to standard output: it is closed")
 }
 
 /// Why nothing more can be printed. A reader that went, as that of `vote | head
@@ -40,7 +47,12 @@ pub struct Output {
 impl Output {
     /// Standard output.
     pub fn stdout() -> Self {
-        Self::new(io::stdout().as_fd().try_clone_to_owned().map(File::from))
+        let mut output = Self::new(io::stdout().as_fd().try_clone_to_owned().map(File::from));
+        if sys::began_without_stdout() {
+            output.file = None;
+            output.loss = Some(closed());
+        }
+        output
     }
 
     /// Standard error.
@@ -275,6 +287,6 @@ mod tests {
         output.line("too much");
         assert!(!output.flush());
         let told = output.loss().unwrap().message;
-        assert!(told.contains("No space left"), "{told}");
+        assert!(told.ends_with("No space left on device"), "{told}");
     }
 }

@@ -4,10 +4,32 @@
 #![allow(unsafe_code)]
 
 use core::net::{Ipv4Addr, SocketAddrV4};
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 pub use libc::pollfd as PollFd;
+
+/// Whether the program was started without a standard output (`>&-`). The
+/// standard library puts /dev/null in its place before `main`, where everything
+/// can be written and nothing is read; so this is looked at even earlier.
+pub fn began_without_stdout() -> bool {
+    WITHOUT_STDOUT.load(Ordering::Relaxed)
+}
+
+static WITHOUT_STDOUT: AtomicBool = AtomicBool::new(false);
+
+// SAFETY: what stands in this section is called before `main`, as a C function
+// whose arguments may be left alone.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = look_for_stdout;
+
+extern "C" fn look_for_stdout() {
+    // SAFETY: it only asks for a number, and nothing else runs yet.
+    let flags = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) };
+    WITHOUT_STDOUT.store(flags < 0, Ordering::Relaxed);
+}
 
 /// Waits until a descriptor of `set` is ready or `timeout_us` microseconds
 /// have passed; `None` waits for ever. Gives the number of ready ones.

@@ -104,3 +104,26 @@ def test_help_to_a_closed_pipe_is_no_panic(loopback):
     os.close(write)
     assert process.returncode in (0, 4)
     assert b"panicked" not in process.stderr
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--version"], ["serve", "--help"], ["watch", "--interface", "lo"], ["echo", "client"],
+    ["relay", "client", "--id", "1111111111", "--servers", "127.0.0.1:9", "get"]])
+def test_without_a_standard_output_nothing_passes_for_printed(loopback, arguments):
+    words = " ".join([lab.program(), *arguments])
+    told = loopback.start(["/bin/sh", "-c", f"exec {words} >&-"])
+    assert told.wait(5) == 4
+    assert "standard output: it is closed" in told.stderr
+
+
+def test_a_server_needs_no_standard_output(loopback):
+    server = loopback.start(["/bin/sh", "-c",
+                             f"exec {lab.program()} echo server --port {loopback.port} >&-"])
+    client = loopback.client()
+
+    def answered():
+        client.send(b"hello", "127.0.0.1", loopback.port)
+        return client.receive(0.1)
+
+    assert lab.wait_for(answered, 5, "an answer")[0] == b"Alphanumeric."
+    assert server.stop() == 0

@@ -8,6 +8,7 @@ use crate::net::control::{self, Closed, Control, Request};
 use crate::net::hook::{Call, Hook};
 use crate::net::log::Level;
 use crate::net::reactor::{Interest, Key, Reactor, Ready};
+use crate::text::without_number;
 use crate::time::Instant;
 use core::fmt::Write;
 use nix::sys::signal::Signal;
@@ -31,7 +32,7 @@ impl Driver {
             Err(Closed::Cannot(error)) if wanted.is_none() => (Level::Detail, error.to_string()),
             Err(Closed::Cannot(error)) => (Level::Warning, error.to_string()),
         };
-        let text = format!("no control socket at {}: {why}", path.display());
+        let text = without_number(format!("no control socket at {}: {why}", path.display()));
         self.log.line(reactor.now(), level, "control", text);
     }
 

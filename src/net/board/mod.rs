@@ -32,6 +32,7 @@ use super::sys::Batch;
 use crate::election::wire::MESSAGE_LEN;
 use crate::election::{Board, Config, Count, Epoch, Network, Role};
 use crate::outcome::{Failure, Outcome};
+use crate::text::without_number;
 use crate::time::{Duration, Instant};
 use core::net::SocketAddrV4;
 use network::{Absent, Open};
@@ -269,7 +270,7 @@ impl Driver {
 
     fn flush_record(&mut self, now: Instant) {
         if let Some(Err(error)) = self.record.as_mut().map(Record::flush) {
-            let text = format!("the record ends here: {error}");
+            let text = without_number(format!("the record ends here: {error}"));
             self.log.line(now, Level::Warning, "record", text);
         }
     }

@@ -8,7 +8,7 @@ use crate::net::log::Level;
 use crate::net::reactor::{Interest, Reactor};
 use crate::net::sys::{BATCH_BYTES, BATCH_MAX};
 use crate::net::udp::Udp;
-use crate::text::visible;
+use crate::text::{visible, without_number};
 use crate::time::{Duration, Instant};
 use core::net::SocketAddrV4;
 use std::os::fd::AsRawFd;
@@ -208,7 +208,7 @@ impl Driver {
         self.counts.sends_failed += 1;
         if self.send_told.is_none_or(|at| now - at >= SEND_TOLD_APART) {
             self.send_told = Some(now);
-            let text = format!("cannot send to {to}: {error}");
+            let text = without_number(format!("cannot send to {to}: {error}"));
             self.log.line(now, Level::Warning, "send", text);
             // The look at the addresses of this turn is over.
             self.scan_soon(now + SCAN_AFTER);

@@ -3,6 +3,7 @@
 use super::{Finder, Host, Interest, Owner, Pending, Reactor};
 use crate::net::sys::{self, PollFd};
 use crate::service::Action;
+use crate::text::without_number;
 use std::io;
 use std::os::fd::AsRawFd;
 
@@ -154,7 +155,8 @@ impl Host {
             stored = journal.append(&appended);
         }
         if let Err(error) = &stored {
-            self.stderr.line(&format!("boardroom: journal: {error}"));
+            let text = format!("boardroom: journal: {error}");
+            self.stderr.line(&without_number(text));
         }
         stored
     }

@@ -4,6 +4,7 @@ use super::{Host, Interest, Key, Owner, Pending, Reactor};
 use crate::net::reactor::Ready;
 use crate::net::tcp::{Connection, Got};
 use crate::service::{Event, Peer};
+use crate::text::without_number;
 use crate::time::Duration;
 use core::net::SocketAddrV4;
 
@@ -289,7 +290,7 @@ fn reason(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
         std::io::ErrorKind::TimedOut => "no answer".into(),
-        _ => error.to_string(),
+        _ => without_number(error.to_string()),
     }
 }
 

@@ -62,6 +62,11 @@ impl Host {
         setup: Setup,
     ) -> Result<(), Failure> {
         let index = self.services.len();
+        if setup.exit_with_output
+            && let Some(failure) = self.stdout.loss()
+        {
+            return Err(failure);
+        }
         let (udp, listener) = open_sockets(&setup)?;
         if let Some(udp) = &udp {
             udp.want_refusals();
