@@ -48,6 +48,9 @@ CPU revision\t: 0
 Hardware\t: Technologic Systems TS-72xx SBC
 """
 
+# Of the armv4t build with all commands, as board.
+RESIDENT_KB = 400
+
 
 def sh(*command, check=True, timeout=300, **options):
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True,
@@ -392,12 +395,30 @@ def one_master(report, what, boards):
     report.check(f"{what}: one answers to WHOIS", code == 0, said)
 
 
+def on(board, *command):
+    return sh("ssh", "-i", WORK / "key", "-o", f"UserKnownHostsFile={WORK}/known_hosts",
+              "-o", "BatchMode=yes", f"root@{board.address}", *command).stdout
+
+
+def memory(report, boards):
+    """What is resident is told by the machine itself; an emulator on this
+    machine would count its own."""
+    for board in boards:
+        said = on(board, "cat /proc/$(cat /var/run/boardroom/2000.pid)/status")
+        parts = dict(re.findall(r"^(VmRSS|RssAnon|RssFile):\s+(\d+) kB", said, re.M))
+        print(f"# {board.name}: resident {parts.get('VmRSS')} kB, its own {parts.get('RssAnon')}, "
+              f"of the program's file {parts.get('RssFile')}", flush=True)
+        # Of the ARMv5TE one most is the C library, which all programs share.
+        if board.cpu:
+            report.check(f"{board.name} takes no more than {RESIDENT_KB} kB",
+                         0 < int(parts.get("VmRSS", 0)) <= RESIDENT_KB, said)
+
+
 def restart(report, lan, boards, deployed):
     lan.offer_none()
     for board in deployed:
         board.seen = len(board.text())
-        sh("ssh", "-i", WORK / "key", "-o", f"UserKnownHostsFile={WORK}/known_hosts",
-           "-o", "BatchMode=yes", f"root@{board.address}", "reboot")
+        on(board, "reboot")
     for board in deployed:
         report.check(f"{board.name} stops the board as it goes down",
                      board.wait(r"boardroom: stopped"), board.text()[-2000:])
@@ -440,6 +461,7 @@ def play(report, number):
         with_images(report, flashed)
         deployment(report, deployed)
         one_master(report, "after deployment", boards)
+        memory(report, deployed)
         restart(report, lan, boards, deployed)
         go_back(report, deployed, flashed)
     finally:

@@ -18,7 +18,7 @@ def measure(figures):
     reason = lab.no_lan()
     if reason:
         return figures.skip("take-over", reason)
-    runs = figures.rounds(20, 4)
+    runs = figures.rounds(20, 3)
     for interval, batches in figures.rounds(WHOLE, QUICK).items():
         for ways in batches:
             jobs = {(way, kind): partial(play, kind, interval, "guardian" if kind is Guarded
