@@ -103,11 +103,17 @@ fn is_word(name: &str) -> bool {
 /// What stands on the command line and has no entry.
 fn misplaced(argument: Arg<'_>, help: &str) -> Failure {
     match argument {
-        Arg::Long(name) if help.contains(&format!("\n  --{name} ")) => Failure::usage(format!(
-            "--{name} is not for this role; --help tells the options"
-        )),
+        Arg::Long(name) if help.lines().any(|line| tells_of(line, name)) => Failure::usage(
+            format!("--{name} is not for this role; --help tells the options"),
+        ),
         other => other.unexpected().into(),
     }
+}
+
+fn tells_of(line: &str, option: &str) -> bool {
+    let rest = line.strip_prefix("  --");
+    let rest = rest.and_then(|rest| rest.strip_prefix(option));
+    rest.is_some_and(|rest| rest.starts_with(' '))
 }
 
 /// Takes a value from `word`, else from behind the option.

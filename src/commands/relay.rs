@@ -200,17 +200,12 @@ impl Options {
         });
         let setup = Setup {
             udp: Some(own),
+            port_option: None,
             datagrams: DATAGRAMS,
             journal,
             ..Setup::new()
         };
-        host::run(vec![(Box::new(server), setup)]).map_err(|failure| Failure {
-            // The port is the table's: there is no option for it.
-            message: failure
-                .message
-                .replace("stop it or give --port", "is this server running already?"),
-            ..failure
-        })
+        host::run(vec![(Box::new(server), setup)])
     }
 
     fn client(self, words: Vec<String>) -> Outcome {

@@ -32,7 +32,7 @@ fn run(parser: &mut Parser) -> Outcome {
         "ok" => Ok(0),
         other => Err(Failure {
             code: 1,
-            message: other.trim_start_matches("error: ").into(),
+            message: other.strip_prefix("error: ").unwrap_or(other).into(),
         }),
     }
 }

@@ -122,12 +122,9 @@ fn client(parser: &mut Parser) -> Outcome {
     let port = bind_port.unwrap_or(usual_port);
     let setup = Setup {
         udp: Some(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)),
+        port_option: Some("--bind-port"),
         master: server.master,
         ..Setup::new()
     };
-    // The port to be had is the client's own here, not the server's.
-    host::run(vec![(Box::new(client), setup)]).map_err(|failure| Failure {
-        message: failure.message.replace("--port", "--bind-port"),
-        ..failure
-    })
+    host::run(vec![(Box::new(client), setup)])
 }

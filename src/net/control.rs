@@ -8,9 +8,11 @@
 //! | `resign` | hands over; `ok` or why not |
 //! | `watch` | what becomes of the board, a line each, without an end |
 
+use crate::net::files;
 use crate::net::reactor::{Interest, Key, Reactor, Ready};
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::sys::stat::{Mode, umask};
-use socket2::{Domain, SockAddr, Socket, Type};
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -22,21 +24,23 @@ use std::time::Duration;
 
 /// The control socket of the board on `port`, unless told.
 pub fn default_path(port: u16) -> PathBuf {
+    default_directory().join(format!("{port}.sock"))
+}
+
+fn default_directory() -> PathBuf {
     let run = Path::new("/run");
     let base = if run.is_dir() {
         run
     } else {
         Path::new("/var/run")
     };
-    base.join(format!("boardroom/{port}.sock"))
+    base.join("boardroom")
 }
 
 /// Makes the directory of the usual path, for whoever may: elsewhere the init
 /// script has made it.
-pub fn make_default_directory(port: u16) {
-    if let Some(folder) = default_path(port).parent() {
-        let _ = fs::create_dir(folder);
-    }
+pub fn make_default_directory() {
+    let _ = fs::create_dir(default_directory());
 }
 
 /// Asks the board behind `path`; its whole answer.
@@ -314,7 +318,7 @@ impl Drop for Control {
 }
 
 fn spare() -> Option<File> {
-    File::open("/dev/null").ok()
+    files::read(Path::new("/dev/null")).ok()
 }
 
 fn is_out_of_descriptors(error: &io::Error) -> bool {
@@ -332,13 +336,12 @@ fn clear(path: &Path) -> Result<(), Closed> {
         Err(_) => return Ok(()),
     }
     // Without blocking: a board whose queue is full lives.
-    let connected = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)
-        .and_then(|socket| socket.connect(&SockAddr::unix(path)?));
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let connected = socket(AddressFamily::Unix, SockType::Stream, flags, None)
+        .and_then(|socket| connect(socket.as_raw_fd(), &UnixAddr::new(path)?));
     match connected {
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(Closed::Cannot)
-        }
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(Closed::Cannot(error)),
+        Err(Errno::ECONNREFUSED) => fs::remove_file(path).map_err(Closed::Cannot),
+        Err(error @ (Errno::EACCES | Errno::EPERM)) => Err(Closed::Cannot(error.into())),
         _ => Err(Closed::Another),
     }
 }

@@ -1,9 +1,9 @@
 //! Random numbers from the operating system, asked when one is due.
 
-use super::sys;
+use super::{files, sys};
 use crate::rng::Entropy;
-use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 
 /// The operating system's generator. It never blocks: right after boot, when
 /// getrandom(2) would wait for the kernel's pool, /dev/urandom is read, which
@@ -25,7 +25,7 @@ impl Entropy for OsEntropy {
 }
 
 fn read_urandom(bytes: &mut [u8]) -> bool {
-    File::open("/dev/urandom").is_ok_and(|mut device| device.read_exact(bytes).is_ok())
+    files::read(Path::new("/dev/urandom")).is_ok_and(|mut device| device.read_exact(bytes).is_ok())
 }
 
 #[cfg(test)]

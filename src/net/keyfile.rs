@@ -1,11 +1,12 @@
 //! Key files: read only if nobody else can, written so that nobody else can.
 
+use super::files::{self, OFlag};
 use crate::election::Keys;
 use crate::election::key::{KEY_LEN_MIN, Keyring};
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// The longest key file that is read, in bytes: all keys of the greatest
@@ -22,11 +23,7 @@ pub fn read(path: &Path) -> Result<Keyring, String> {
         _ => format!("{named} cannot be read: {error}"),
     };
     // A pipe would block here for ever.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)
-        .map_err(cannot)?;
+    let file = files::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, 0).map_err(cannot)?;
     let metadata = file.metadata().map_err(cannot)?;
     if !metadata.is_file() {
         return Err(format!("{named} is no regular file"));
@@ -56,19 +53,14 @@ pub fn create(path: &Path) -> Result<(), String> {
         let _ = write!(text, "{byte:02x}");
     }
     text.push('\n');
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => format!(
-                "{} is there already, and a key is never overwritten; give another name, \
-                 or remove it",
-                path.display()
-            ),
-            _ => format!("cannot make {}: {error}", path.display()),
-        })?;
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
+    let file = files::open(path, flags, 0o600).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => format!(
+            "{} is there already, and a key is never overwritten; give another name, or remove it",
+            path.display()
+        ),
+        _ => format!("cannot make {}: {error}", path.display()),
+    })?;
     fill(file, text.as_bytes()).map_err(|error| {
         // Half a key must not lie around as if it were one.
         let _ = std::fs::remove_file(path);

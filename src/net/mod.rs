@@ -9,6 +9,7 @@ pub mod child;
 pub mod clock;
 pub mod control;
 pub mod entropy;
+pub mod files;
 pub mod filter;
 pub mod guardian;
 pub mod hook;

@@ -1,13 +1,14 @@
 //! Standard output and standard error that never block the loop: lines wait in
 //! a bounded buffer until poll says that there is room.
 
+use super::files::{self, OFlag};
 use super::sys::{self, PollFd};
 use crate::outcome::Failure;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 /// Prints a line to standard output at once, for commands that have no loop to
 /// keep going.
@@ -176,11 +177,9 @@ fn own_terminal(file: &File) -> Option<File> {
     if !file.is_terminal() {
         return None;
     }
-    File::options()
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(format!("/proc/self/fd/{}", file.as_raw_fd()))
-        .ok()
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    files::open(Path::new(&path), flags, 0).ok()
 }
 
 enum Room {

@@ -1,9 +1,11 @@
 //! The pid file: written before there is any address, and locked for as long
 //! as the program runs, so that a stale one is known from a live one.
 
+use super::files::{self, OFlag};
 use crate::outcome::Failure;
 use nix::fcntl::{Flock, FlockArg};
-use std::fs::{self, File, OpenOptions};
+use nix::unistd::ftruncate;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -26,7 +28,8 @@ impl PidFile {
         };
         let mut lock = take(path, cannot)?;
         let pid = format!("{}\n", std::process::id());
-        lock.set_len(0)
+        ftruncate(&*lock, 0)
+            .map_err(io::Error::from)
             .and_then(|()| lock.rewind())
             .and_then(|()| lock.write_all(pid.as_bytes()))
             .map_err(cannot)?;
@@ -50,9 +53,8 @@ impl Drop for PidFile {
 /// name away: a file without a name holds nobody off, so it is made anew.
 fn take(path: &Path, cannot: impl Fn(io::Error) -> Failure) -> Result<Flock<File>, Failure> {
     for _ in 0..TRIES_MAX {
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(false);
-        let file = options.open(path).map_err(&cannot)?;
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT;
+        let file = files::open(path, flags, files::PUBLIC).map_err(&cannot)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) if is_at(&lock, path) => return Ok(lock),
             Ok(_) => {}

@@ -19,6 +19,7 @@
 //! full                                   the file is at its limit; nothing follows
 //! ```
 
+use super::files::{self, OFlag};
 use crate::election::{Answer, Config, Network, Transmit};
 use crate::rng::Entropy;
 use crate::time::Instant;
@@ -26,7 +27,6 @@ use core::fmt::{self, Write as _};
 use core::net::SocketAddrV4;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// A record on its way to its file.
@@ -41,9 +41,8 @@ impl Record {
     /// Makes the file. A pipe without a reader is refused, and one whose reader
     /// sleeps ends the record: neither holds the board up.
     pub fn create(path: &Path) -> io::Result<File> {
-        let mut options = File::options();
-        let options = options.write(true).create(true).truncate(true);
-        options.custom_flags(libc::O_NONBLOCK).open(path)
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NONBLOCK;
+        files::open(path, flags, files::PUBLIC)
     }
 
     /// Begins a record with the board's configuration.

@@ -65,6 +65,38 @@ pub fn poll(set: &mut [PollFd], timeout_us: Option<u64>) -> io::Result<usize> {
 /// The longest that one call of [`poll`] waits.
 pub const POLL_SECONDS_MAX: u64 = 3_600;
 
+/// Raises the limit of open descriptors to the most that is allowed here, and
+/// gives what it is then.
+///
+/// prlimit(2), since musl's setrlimit(3) has a way for kernels before 2.6.36
+/// that stops all threads first: 2 KB.
+pub fn raise_descriptors() -> Option<usize> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: 0 is this process; both pointers are live or null.
+    let known = unsafe { libc::prlimit(0, libc::RLIMIT_NOFILE, core::ptr::null(), &raw mut limit) };
+    if known != 0 {
+        return None;
+    }
+    let raised = libc::rlimit {
+        rlim_cur: limit.rlim_max,
+        ..limit
+    };
+    // SAFETY: the same.
+    let done = unsafe {
+        libc::prlimit(
+            0,
+            libc::RLIMIT_NOFILE,
+            &raw const raised,
+            core::ptr::null_mut(),
+        )
+    };
+    let allowed = if done == 0 { raised } else { limit };
+    Some(usize::try_from(allowed.rlim_cur).unwrap_or(usize::MAX))
+}
+
 /// Adds `fd` to an epoll set, for poll's `events`, with `data` of the caller's.
 pub fn epoll_add(epoll: RawFd, fd: RawFd, events: i16, data: u64) -> io::Result<()> {
     let mut event = libc::epoll_event {

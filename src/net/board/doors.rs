@@ -19,7 +19,7 @@ impl Driver {
     pub(super) fn open_control(&mut self, reactor: &mut Reactor, wanted: Option<&Path>) {
         let usual = control::default_path(self.board.config().port);
         if wanted.is_none() {
-            control::make_default_directory(self.board.config().port);
+            control::make_default_directory();
         }
         let path = wanted.unwrap_or(&usual);
         let (level, why) = match Control::open(reactor, path) {

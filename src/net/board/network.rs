@@ -153,7 +153,7 @@ impl Driver {
         );
         let sockets =
             Sockets::open(&place, port, has_claims).map_err(|CannotBind { at, error }| {
-                Absent::Taken(cannot_bind("UDP", at, &error), error.kind())
+                Absent::Taken(cannot_bind("UDP", Some("--port"), at, &error), error.kind())
             })?;
         let keys = Keys {
             own: reactor.watch(&sockets.own, Interest::READ),

@@ -1,15 +1,20 @@
 //! A service's journal: bytes that are on disk before anything is said about
 //! them.
 
+use crate::net::files::{self, OFlag};
 use crate::outcome::Failure;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use nix::unistd::ftruncate;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Reads a journal before the start; one that does not exist is empty.
 pub fn read_journal(path: &Path) -> Result<Vec<u8>, Failure> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(bytes),
+    let mut bytes = Vec::new();
+    match files::read(path).and_then(|mut file| file.read_to_end(&mut bytes)) {
+        Ok(_) => Ok(bytes),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(Failure::cannot(format!(
             "{}: {error}; give another place or its permissions",
@@ -30,12 +35,8 @@ pub(super) struct Journal {
 impl Journal {
     pub(super) fn open(path: PathBuf) -> Result<Self, Failure> {
         let open = || -> io::Result<(File, u64)> {
-            let mut options = OpenOptions::new();
-            let mut file = options
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path)?;
+            let flags = OFlag::O_WRONLY | OFlag::O_CREAT;
+            let mut file = files::open(&path, flags, files::PUBLIC)?;
             let len = file.seek(SeekFrom::End(0))?;
             Ok((file, len))
         };
@@ -61,7 +62,7 @@ impl Journal {
                 Ok(())
             }
             Err(error) => {
-                let _ = self.file.set_len(self.len);
+                let _ = ftruncate(&self.file, self.len as libc::off_t);
                 let _ = self.file.seek(SeekFrom::Start(self.len));
                 Err(error)
             }
@@ -73,13 +74,16 @@ impl Journal {
         let mut name = self.path.clone().into_os_string();
         name.push(".new");
         let beside = PathBuf::from(name);
-        let mut file = File::create(&beside)?;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC;
+        let mut file = files::open(&beside, flags, files::PUBLIC)?;
         file.write_all(bytes)?;
         file.sync_data()?;
         fs::rename(&beside, &self.path)?;
         // The rename itself is on disk when its directory is.
-        if let Some(folder) = self.path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            File::open(folder)?.sync_all()?;
+        let path = self.path.as_os_str().as_bytes();
+        let slash = path.iter().rposition(|&byte| byte == b'/');
+        if let Some(folder) = slash.and_then(|at| path.get(..=at)) {
+            files::read(Path::new(OsStr::from_bytes(folder)))?.sync_all()?;
         }
         self.file = file;
         self.len = bytes.len() as u64;

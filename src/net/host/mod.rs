@@ -49,6 +49,8 @@ pub struct Setup {
     /// Where to listen; port 0 asks for a free one (beside a UDP socket with
     /// port 0: the same).
     pub tcp: Option<SocketAddrV4>,
+    /// The option that names the port, if one does: an error says it.
+    pub port_option: Option<&'static str>,
     /// How many datagrams are taken a turn. One is the quickest to answer;
     /// several cost less where much comes at once.
     pub datagrams: u32,
@@ -74,6 +76,7 @@ impl Setup {
         Self {
             udp: None,
             tcp: None,
+            port_option: Some("--port"),
             datagrams: 1,
             input: false,
             journal: None,

@@ -5,13 +5,13 @@ use crate::net::entropy::OsEntropy;
 use crate::net::output::Output;
 use crate::net::reactor::Reactor;
 use crate::net::signals::Signals;
+use crate::net::sys;
 use crate::net::tcp::Listener;
 use crate::net::udp::{Shared, Udp};
 use crate::outcome::Failure;
 use crate::service::Service;
 use crate::table::Table;
 use core::net::SocketAddrV4;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -106,7 +106,10 @@ fn open_sockets(setup: &Setup) -> Result<(Option<Udp>, Option<Listener>), Failur
     let mut tries = TRIES_MAX;
     loop {
         let udp = match setup.udp {
-            Some(at) => Some(Udp::bind(at, Shared(false)).map_err(|e| cannot_bind("UDP", at, &e))?),
+            Some(at) => Some(
+                Udp::bind(at, Shared(false))
+                    .map_err(|e| cannot_bind("UDP", setup.port_option, at, &e))?,
+            ),
             None => None,
         };
         let Some(at) = same(udp.as_ref().map_or(0, Udp::port)) else {
@@ -119,26 +122,36 @@ fn open_sockets(setup: &Setup) -> Result<(Option<Udp>, Option<Listener>), Failur
                     && setup.tcp.is_some_and(|at| at.port() == 0);
                 tries -= 1;
                 if !both_free || tries == 0 || error.kind() != ErrorKind::AddrInUse {
-                    return Err(cannot_bind("TCP", at, &error));
+                    return Err(cannot_bind("TCP", setup.port_option, at, &error));
                 }
             }
         }
     }
 }
 
-/// What to say when a socket cannot be bound.
-pub(crate) fn cannot_bind(protocol: &str, at: SocketAddrV4, error: &io::Error) -> Failure {
+/// What to say when a socket cannot be bound; `option` is the one that names
+/// its port, if any does.
+pub(crate) fn cannot_bind(
+    protocol: &str,
+    option: Option<&str>,
+    at: SocketAddrV4,
+    error: &io::Error,
+) -> Failure {
     let (ip, port) = (at.ip(), at.port());
     Failure::cannot(match error.kind() {
-        ErrorKind::AddrInUse => format!(
-            "{protocol} port {port} on {ip} is taken by another program; stop it or give --port"
-        ),
+        ErrorKind::AddrInUse => {
+            let taken = format!("{protocol} port {port} on {ip} is taken by another program");
+            match option {
+                Some(option) => format!("{taken}; stop it or give {option}"),
+                None => format!("{taken}; is this server running already?"),
+            }
+        }
         ErrorKind::AddrNotAvailable => {
             format!("{ip} is no address of this machine; `ip addr` lists them")
         }
-        ErrorKind::PermissionDenied => format!(
-            "{protocol} port {port}: no permission; give a --port above 1023 or run as root"
-        ),
+        ErrorKind::PermissionDenied => {
+            format!("{protocol} port {port}: no permission; give a port above 1023 or run as root")
+        }
         _ => format!("{protocol} port {port} on {ip}: {error}"),
     })
 }
@@ -146,19 +159,10 @@ pub(crate) fn cannot_bind(protocol: &str, at: SocketAddrV4, error: &io::Error) -
 /// Raises the limit of open descriptors as far as is allowed, and gives how
 /// many connections that makes.
 pub fn connections_max() -> usize {
-    let resource = Resource::RLIMIT_NOFILE;
-    let Ok((soft, hard)) = getrlimit(resource) else {
+    let Some(limit) = sys::raise_descriptors() else {
         return LINKS_IF_UNKNOWN;
     };
-    let limit = if setrlimit(resource, hard, hard).is_ok() {
-        hard
-    } else {
-        soft
-    };
-    usize::try_from(limit)
-        .unwrap_or(usize::MAX)
-        .clamp(DESCRIPTORS_KEPT * 2, LINKS_MAX)
-        - DESCRIPTORS_KEPT
+    limit.clamp(DESCRIPTORS_KEPT * 2, LINKS_MAX) - DESCRIPTORS_KEPT
 }
 
 /// The largest UDP datagram.
