@@ -12,7 +12,7 @@ Usage: boardroom-sim run [--mode MODE] [--from SEED] [--seeds N] [--failures N] 
        boardroom-sim story FILE                      a transcript, as it goes now
        boardroom-sim stories FOLDER                  those that go differently
        boardroom-sim mutants [NAME]                  every deliberate bug is caught
-       boardroom-sim model                           every order of events, exhaustively
+       boardroom-sim model [MODE]                    every order of events, exhaustively
        boardroom-sim fuzz SECONDS                    corpus and mutations, every target
        boardroom-sim report [SCALE]                  the table of figures
        boardroom-sim crowd BOARDS                    what an election of so many costs
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
             report::print(scale.and_then(|scale| scale.parse().ok()).unwrap_or(1));
             Some(ExitCode::SUCCESS)
         }
-        ("model", None, None) => Some(model()),
+        ("model", only, None) => Some(model(&only.unwrap_or_default())),
         ("mutants", only, None) => Some(mutants(&only.unwrap_or_default())),
         _ => None,
     };
@@ -155,17 +155,32 @@ fn fuzz_all(seconds: u64) -> ExitCode {
 }
 
 /// Two and three boards, with what may go wrong with each.
-const MODELS: [(usize, Budget); 10] = [
-    (2, budget(0, 0, 0, 1)),
-    (2, budget(1, 0, 0, 1)),
-    (2, budget(1, 1, 0, 1)),
-    (2, budget(1, 0, 1, 1)),
-    (3, budget(0, 0, 0, 0)),
-    (3, budget(1, 0, 0, 0)),
-    (3, budget(0, 1, 0, 0)),
-    (3, budget(0, 0, 1, 0)),
-    (3, budget(1, 1, 0, 0)),
-    (3, budget(1, 0, 1, 0)),
+const MODELS: [(Mode, usize, Budget); 25] = [
+    (Mode::Plain, 2, budget(0, 0, 0, 1)),
+    (Mode::Plain, 2, budget(1, 0, 0, 1)),
+    (Mode::Plain, 2, budget(1, 1, 0, 1)),
+    (Mode::Plain, 2, budget(1, 0, 1, 1)),
+    (Mode::Plain, 3, budget(0, 0, 0, 0)),
+    (Mode::Plain, 3, budget(1, 0, 0, 0)),
+    (Mode::Plain, 3, budget(0, 1, 0, 0)),
+    (Mode::Plain, 3, budget(0, 0, 1, 0)),
+    (Mode::Plain, 3, budget(1, 1, 0, 0)),
+    (Mode::Plain, 3, budget(1, 0, 1, 0)),
+    (Mode::Failover, 2, budget(1, 1, 0, 1)),
+    (Mode::Failover, 2, budget(1, 0, 1, 1)),
+    (Mode::Failover, 3, budget(1, 0, 0, 0)),
+    (Mode::Failover, 3, budget(0, 0, 1, 0)),
+    (Mode::Quorum, 2, delayed(0, 0, 0, 3)),
+    (Mode::Quorum, 2, delayed(1, 1, 0, 1)),
+    (Mode::Quorum, 2, delayed(1, 0, 1, 1)),
+    (Mode::Quorum, 3, delayed(0, 0, 0, 2)),
+    (Mode::Quorum, 3, delayed(1, 0, 0, 0)),
+    (Mode::Quorum, 3, delayed(0, 1, 0, 0)),
+    (Mode::Quorum, 3, delayed(0, 0, 1, 0)),
+    (Mode::Key, 2, attacked(0, 0, 0, 2)),
+    (Mode::Key, 2, attacked(1, 1, 0, 1)),
+    (Mode::Key, 2, attacked(0, 0, 1, 1)),
+    (Mode::Key, 3, attacked(1, 0, 0, 0)),
 ];
 
 const fn budget(losses: u8, doubles: u8, crashes: u8, delay: u8) -> Budget {
@@ -174,18 +189,40 @@ const fn budget(losses: u8, doubles: u8, crashes: u8, delay: u8) -> Budget {
         doubles,
         crashes,
         delay,
+        delays: None,
+        attacks: 0,
     }
 }
 
-fn model() -> ExitCode {
-    for (boards, budget) in MODELS {
-        match explore(boards, budget) {
+const fn delayed(losses: u8, doubles: u8, crashes: u8, delays: u8) -> Budget {
+    Budget {
+        delays: Some(delays),
+        ..budget(losses, doubles, crashes, delays)
+    }
+}
+
+const fn attacked(losses: u8, doubles: u8, crashes: u8, attacks: u8) -> Budget {
+    Budget {
+        attacks,
+        ..budget(losses, doubles, crashes, 0)
+    }
+}
+
+fn model(only: &str) -> ExitCode {
+    let wanted = |mode: Mode| only.is_empty() || mode.name() == only;
+    for (mode, boards, budget) in MODELS {
+        if !wanted(mode) {
+            continue;
+        }
+        match explore(mode, boards, budget) {
             Ok(seen) => println!(
-                "{boards} boards, {} lost, {} doubled, {} crashes, delays past {} deadlines: \
-                 {} states, {} steps, depth {}, {} ends, 0 violations",
+                "{:<8} {boards} boards, {} lost, {} doubled, {} crashes, {} attacks, delays past {} \
+                 deadlines: {} states, {} steps, depth {}, {} ends, 0 violations",
+                mode.name(),
                 budget.losses,
                 budget.doubles,
                 budget.crashes,
+                budget.attacks,
                 budget.delay,
                 seen.states,
                 seen.steps,
@@ -193,7 +230,10 @@ fn model() -> ExitCode {
                 seen.ends
             ),
             Err(wrong) => {
-                println!("{boards} boards, {budget:?}: VIOLATION {wrong}");
+                println!(
+                    "{} {boards} boards, {budget:?}: VIOLATION {wrong}",
+                    mode.name()
+                );
                 return ExitCode::FAILURE;
             }
         }

@@ -39,7 +39,7 @@ pub struct Machine {
 }
 
 /// How many datagrams a board has not believed.
-fn refusals(board: &Board) -> u64 {
+pub fn refusals(board: &Board) -> u64 {
     [Count::Unsigned, Count::Unverified, Count::Replayed]
         .into_iter()
         .map(|count| board.counters().of(count))
