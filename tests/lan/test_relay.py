@@ -299,7 +299,7 @@ def test_server_auto_takes_the_port_beside_the_masters_address(loopback, make_li
     ("relay server --index 0", 2, "from 1 to 64"),
     ("relay server --index 1 --servers 127.0.0.1:1,127.0.0.1:2", 2, "comes twice"),
     ("relay server --index 1 --servers nowhere", 2, "no ADDRESS:PORT"),
-    ("relay server --index 1 --id 1111111111", 2, "not for `relay server`"),
+    ("relay server --index 1 --id 1111111111", 2, "--id is not for this role"),
     ("relay server --index 1 --spool /nonexistent/x", 4, "/nonexistent/x"),
     ("relay client", 2, "give --id"),
     ("relay client --id 123 get", 2, "exactly 10 digits"),
