@@ -456,6 +456,12 @@ impl Board {
         (failover.interval / 2).min(BOOT_SKEW_MAX) * u64::from(last) / 256
     }
 
+    /// For how long a master that falls silent now would be asked (F2).
+    pub fn asks_for(&self) -> Duration {
+        let span = |failover| self.span(failover);
+        self.config.failover.map_or(Duration::ZERO, span)
+    }
+
     /// For how long the questions go on: twice what the network has been seen
     /// to delay, and the patience at least.
     fn span(&self, failover: Failover) -> Duration {

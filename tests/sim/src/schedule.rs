@@ -739,9 +739,9 @@ impl Schedule {
     fn quiet_failover(&mut self) {
         // Who is next in rank may have changed with the faults, and who has
         // just resigned stands back for half a second.
-        let bound = 3 * self.options.interval + 300 * MS + STOOD_BACK + self.lease_bound();
-        // In this time the boards forget how late claims have been (F2).
-        self.world.run_for(bound);
+        let bound =
+            3 * self.options.interval + 300 * MS + STOOD_BACK + self.lease_bound() + self.learned();
+        self.run_at_most(bound);
         self.one_known_master("L1 one master after the faults");
         self.nothing_changes();
         self.master_goes();
@@ -766,7 +766,16 @@ impl Schedule {
         } else {
             STOOD_BACK
         };
-        3 * self.options.interval + 300 * MS + patience + self.lease_bound()
+        3 * self.options.interval + 300 * MS + patience + self.lease_bound() + self.learned()
+    }
+
+    /// How much longer than the patience a silent master is asked, since its
+    /// claims have come late before (F2).
+    fn learned(&self) -> Micros {
+        let hosts = self.world.hosts.iter();
+        let boards = hosts.filter_map(|host| host.program.board());
+        let longest = boards.map(|board| board.asks_for().micros()).max();
+        longest.map_or(0, |span| span - patience(self.options.interval).micros())
     }
 
     /// With a quorum: the old lease has to end, and who started anew grants
