@@ -73,7 +73,8 @@ impl Keyed {
     /// A client's VOTE counts once, and only for the epoch that the client was
     /// told; a board that has `begun` no round may have found its epoch since.
     fn take_call(&mut self, epoch: Epoch, begun: bool, call: Trailer) -> bool {
-        if self.calls.0 != epoch {
+        // Before the first round those for epoch 0 count in a later one too.
+        if begun && self.calls.0 != epoch {
             self.calls = (epoch, Vec::new());
         }
         let calls = &mut self.calls.1;
