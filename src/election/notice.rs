@@ -109,6 +109,8 @@ pub enum Notice {
     },
     /// A board with another `--quorum` or `--interval` grants: that cannot count.
     QuorumDiffers(Ipv4Addr),
+    /// This process stood still, or its loop was held up, for so long (F5).
+    StoodStill(Duration),
     /// A board without a key votes or claims; told once.
     Unkeyed(Ipv4Addr),
     /// There is an address now.
@@ -157,6 +159,11 @@ impl fmt::Display for Notice {
             Notice::QuorumDiffers(source) => write!(
                 f,
                 "{source} has another --quorum or --interval; give all boards the same"
+            ),
+            Notice::StoodStill(span) => write!(
+                f,
+                "this process stood still for {}: it listens before it speaks",
+                Duration::from_millis(span.micros() / 1_000)
             ),
             Notice::Unkeyed(source) => write!(
                 f,

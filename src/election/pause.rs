@@ -4,7 +4,7 @@
 use super::board::Board;
 use super::config::Role;
 use super::counters::Count;
-use super::notice::Cause;
+use super::notice::{Cause, Notice};
 use super::rank::Epoch;
 use super::timers::Timer;
 use crate::time::{Duration, Instant};
@@ -104,6 +104,7 @@ impl Board {
 
     fn begin_listening(&mut self, now: Instant, slept: Duration) {
         self.counters.add(Count::Paused);
+        self.outbox.tell(Notice::StoodStill(slept));
         if self.round.open {
             // The round went on without this board: it has no say in it.
             self.round.open = false;

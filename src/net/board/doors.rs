@@ -178,6 +178,7 @@ impl Driver {
                 Notice::Mismatch { .. } => (Level::Warning, "mismatch"),
                 Notice::NoMajority { .. } => (Level::Warning, "majority"),
                 Notice::QuorumDiffers(_) => (Level::Warning, "quorum"),
+                Notice::StoodStill(_) => (Level::Info, "pause"),
                 Notice::Unkeyed(_) => (Level::Warning, "key"),
             };
             match notice {
