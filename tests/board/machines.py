@@ -315,8 +315,8 @@ def host_program():
     raise Skip("no program for this host: make build")
 
 
-def ask(command):
-    done = sh(host_program(), command, "--interface", "lan", check=False, timeout=30)
+def ask(command, *words):
+    done = sh(host_program(), command, "--interface", "lan", *words, check=False, timeout=30)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -414,6 +414,47 @@ def memory(report, boards):
                          0 < int(parts.get("VmRSS", 0)) <= RESIDENT_KB, said)
 
 
+GUARDED = 2100  # the port of boards that have a guardian
+
+
+def guardian(report, boards):
+    """The master is killed: its guardian tells the other, which takes over long
+    before the silence would tell it, and starts the board again."""
+    for board in boards:
+        on(board, f"/usr/sbin/boardroom serve --guardian --interval 2s --port {GUARDED} "
+                  "--pid-file /run/guarded.pid </dev/null >/run/guarded.log 2>&1 &")
+
+    def master():
+        code, said = ask("whois", "--port", GUARDED)
+        return next((b for b in boards if code == 0 and f" {b.address} " in said), None)
+
+    def is_true(condition, seconds=30):
+        end = time.monotonic() + seconds
+        while not (found := condition()) and time.monotonic() < end:
+            time.sleep(0.1)
+        return found
+
+    if not report.check("boards with a guardian elect a master", dead := is_true(master)):
+        return
+    began = time.monotonic()
+    on(dead, "kill -9 $(cat /proc/$(cat /run/guarded.pid)/task/*/children)")
+    if len(boards) > 1:
+        other = is_true(lambda: (now := master()) and now is not dead and now, 10)
+        took = time.monotonic() - began
+        report.check("the other takes over when the master's board is killed", other)
+        print(f"# asked by ssh and WHOIS: {took:.1f} s", flush=True)
+
+    def log():
+        return on(dead, "cat /run/guarded.log")
+
+    is_true(lambda: log().count(" on board ") > 1)
+    report.check(f"the guardian on {dead.name} tells the others, and starts its board again",
+                 re.search(r"has died \(signal.*\), the others know; it is started again.*\n"
+                           r"(.*\n)*.* on board ", log()), log())
+    for board in boards:
+        on(board, "kill $(cat /run/guarded.pid)")
+
+
 def restart(report, lan, boards, deployed):
     lan.offer_none()
     for board in deployed:
@@ -462,6 +503,7 @@ def play(report, number):
         deployment(report, deployed)
         one_master(report, "after deployment", boards)
         memory(report, deployed)
+        guardian(report, deployed[:2])
         restart(report, lan, boards, deployed)
         go_back(report, deployed, flashed)
     finally:
