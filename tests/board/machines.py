@@ -404,7 +404,7 @@ def memory(report, boards):
     """What is resident is told by the machine itself; an emulator on this
     machine would count its own."""
     for board in boards:
-        said = on(board, "cat /proc/$(cat /var/run/boardroom/2000.pid)/status")
+        said = on(board, "cat /proc/$(cat /run/boardroom/boardroom.pid)/status")
         parts = dict(re.findall(r"^(VmRSS|RssAnon|RssFile):\s+(\d+) kB", said, re.M))
         print(f"# {board.name}: resident {parts.get('VmRSS')} kB, its own {parts.get('RssAnon')}, "
               f"of the program's file {parts.get('RssFile')}", flush=True)
