@@ -31,9 +31,9 @@ QUIET = 0.15
 # So long answers may be missing in it: a few may be late.
 MISSING = 0.03
 # A machine that lets this program or a board wait so long at a stretch leaves
-# no quiet time: a master that stood still for more than an interval listens
+# no quiet time: a master that is later than half its patience of 50 ms listens
 # before it speaks (F5).
-LATE = 0.015
+LATE = 0.025
 
 
 @dataclasses.dataclass
@@ -153,9 +153,9 @@ def kill_many(place, kills, interval, keep, count=5, tell=lambda line: None):
         since = time.clock_gettime(time.CLOCK_BOOTTIME)
         kill = one_kill(asker, boards, interval, start)
         found.append(kill)
+        waits = [longest_wait(record(address), since) for address in boards]
+        kill.machine_late = max(kill.machine_late, *waits)
         if kill.is_wrong():
-            waits = [longest_wait(record(address), since) for address in boards]
-            kill.machine_late = max(kill.machine_late, *waits)
             tell(f"kill {number}: {kill}")
             kept = folder / f"wrong-{number}"
             kept.mkdir()
@@ -173,9 +173,12 @@ def line_of(found, interval):
     took = sorted(kill.took for kill in found if kill.took is not None)
     wrong = [kill for kill in found if kill.is_wrong()]
     late = [kill for kill in wrong if not kill.is_the_boards_fault()]
+    all_late = sum(kill.machine_late > LATE for kill in found)
     return (f"{len(found)} kills at {interval * 1e3:.0f} ms: next master's answer after "
             f"{statistics.median(took) * 1e3:.0f} ms median, {took[-1] * 1e3:.0f} at most; "
-            f"wrong in quiet time {len(wrong)}, of those on a late machine {len(late)}")
+            f"two masters in quiet time {sum(kill.several > 0 for kill in found)}, none "
+            f"{sum(kill.nobody > MISSING for kill in found)}; the machine was late in {all_late} "
+            f"of all, in {len(late)} of the wrong {len(wrong)}")
 
 
 def main():
