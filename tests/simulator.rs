@@ -43,6 +43,33 @@ fn key_schedules_break_no_property() {
     run(Mode::Key);
 }
 
+#[test]
+fn what_happens_in_the_field_breaks_no_property() {
+    let mut played = 0;
+    for one in boardroom_sim::schedule::scenarios::play_all(5) {
+        assert_eq!(one.wrong, None, "{}, {}", one.name, one.mode.name());
+        assert!(one.tally.delivered > 100, "datagrams flow: {}", one.name);
+        played += one.tally.schedules;
+    }
+    assert!(played >= 14 * 5);
+}
+
+/// cargo-fuzz has a target for each of the harness, and no other. (It is not
+/// built here, since that takes libFuzzer and a C++ compiler.)
+#[test]
+fn cargo_fuzz_has_the_harness_targets() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    let files = std::fs::read_dir(folder.join("fuzz_targets")).unwrap();
+    assert_eq!(files.count(), boardroom_sim::fuzz::TARGETS.len());
+    for (name, _) in boardroom_sim::fuzz::TARGETS {
+        let file = format!("fuzz_targets/{name}.rs");
+        let source = std::fs::read_to_string(folder.join(&file)).unwrap();
+        assert!(source.contains(&format!("boardroom_sim::fuzz::{name}(bytes)")));
+        assert!(manifest.contains(&format!("name = \"{name}\"\npath = \"{file}\"")));
+    }
+}
+
 /// The harness of `make fuzz` and cargo-fuzz, for a moment.
 #[test]
 fn no_input_breaks_a_decoder_or_a_board() {

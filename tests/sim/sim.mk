@@ -16,6 +16,10 @@ else
 	@$(SIM) run --mode $(or $(MODE),all) --from $(or $(FROM),0) --seeds $(or $(SEEDS),10000)
 endif
 
+.PHONY: scenarios
+scenarios: sim-build ## what happens in the field, by name: SEEDS=N of each
+	@$(SIM) scenarios $(or $(SEEDS),100)
+
 .PHONY: mutants
 mutants: sim-build ## build deliberate bugs and see each caught: ONLY=part-of-a-name
 	@$(SIM) mutants $(ONLY)

@@ -7,6 +7,7 @@
 //! - `checks`: what must hold at every moment; `schedule`: faults, healing,
 //!   quiet, and what must hold then
 //! - `crowd`: what one election of very many boards costs
+//! - `schedule::scenarios`: what happens in the field, by name
 //! - `driver`: many schedules, the count, and how to see one again
 
 pub mod checks;

@@ -14,6 +14,7 @@ Usage: boardroom-sim run [--mode MODE] [--from SEED] [--seeds N] [--failures N] 
        boardroom-sim mutants [NAME]                  every deliberate bug is caught
        boardroom-sim model [MODE]                    every order of events, exhaustively
        boardroom-sim fuzz SECONDS                    corpus and mutations, every target
+       boardroom-sim scenarios [SEEDS]               what happens in the field, by name
        boardroom-sim report [SCALE]                  the table of figures
        boardroom-sim crowd BOARDS                    what an election of so many costs
        boardroom-sim replay FILE                     what `serve --record FILE` wrote";
@@ -41,6 +42,10 @@ fn main() -> ExitCode {
             report::print(scale.and_then(|scale| scale.parse().ok()).unwrap_or(1));
             Some(ExitCode::SUCCESS)
         }
+        ("scenarios", seeds, None) => seeds
+            .map_or(Ok(50), |seeds| seeds.parse())
+            .ok()
+            .map(play_scenarios),
         ("model", only, None) => Some(model(&only.unwrap_or_default())),
         ("mutants", only, None) => Some(mutants(&only.unwrap_or_default())),
         _ => None,
@@ -49,6 +54,20 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         ExitCode::from(2)
     })
+}
+
+fn play_scenarios(seeds: u64) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for played in schedule::scenarios::play_all(seeds) {
+        let what = format!("{}, {}", played.name, played.mode.name());
+        let (schedules, violations) = (played.tally.schedules, played.tally.violations);
+        println!("{what:<58} {schedules} schedules, {violations} violations");
+        if let Some(wrong) = played.wrong {
+            println!("{wrong}");
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
 }
 
 fn story(file: &str) -> ExitCode {

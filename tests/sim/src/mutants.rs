@@ -175,6 +175,12 @@ fn hunt_one(root: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
     if let Some(line) = text.lines().find(|line| line.contains("VIOLATION")) {
         return Ok(Some(by_checker(line)));
     }
+    let played = run(&["scenarios", "100"])?;
+    let text = String::from_utf8_lossy(&played.stdout);
+    let wrong = |line: &&str| line.contains(" schedules, ") && !line.ends_with(" 0 violations");
+    if let Some(line) = text.lines().find(wrong) {
+        return Ok(Some(format!("a scenario: {line}")));
+    }
     let told = run(&["stories", "tests/transcripts"])?;
     let text = String::from_utf8_lossy(&told.stdout);
     Ok(text

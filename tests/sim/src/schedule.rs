@@ -17,6 +17,9 @@ use boardroom::rng::{Entropy, Seeded};
 use boardroom::time::Duration;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
+#[path = "scenarios.rs"]
+pub mod scenarios;
+
 const MS: Micros = 1_000;
 /// A VOTE is decided after so long without loss (L3).
 const DECIDED: Micros = 300 * MS;
