@@ -2,7 +2,7 @@
 //! latecomer (R3), and by repeating to old programs (R4, R9).
 
 use super::board::Board;
-use super::round::ASK_EVERY;
+use super::round::{ASK_EVERY, QUIET};
 use super::timers::Timer;
 use super::wire::flag;
 use crate::time::{Duration, Instant};
@@ -10,6 +10,8 @@ use core::net::Ipv4Addr;
 
 /// Votes owed to others; of more, the newest are not owed.
 pub(super) const REPLIES_MAX: usize = 32;
+/// So many of the missing are asked at once (R9).
+const ASKED_AT_ONCE: usize = 16;
 /// How often the missing are asked in a round (R9).
 const ASKS: u8 = 4;
 /// Whoever speaks of an earlier round is answered after this (R3), and an old
@@ -31,8 +33,15 @@ pub(super) struct Reply {
 }
 
 impl Board {
-    /// Sends the vote, asking, to each known board that has not voted (R9).
+    /// Sends the vote, asking, to known boards that have not voted (R9). As long
+    /// as votes come, the others' are on their way: of 250 boards each would else
+    /// ask most of the others, with an ARP broadcast for every pair. Of many the
+    /// next ones are asked the next time, each board beginning with others.
     pub(super) fn ask_the_missing(&mut self, now: Instant) {
+        let rest = self.round.last_vote + QUIET;
+        if self.round.open && now < rest {
+            return self.timers.set(Timer::Ask, rest);
+        }
         let own = self.network.map(|network| network.address);
         let (peers, votes) = (&self.peers, &self.votes);
         let missing: Vec<Ipv4Addr> = peers
@@ -42,8 +51,13 @@ impl Board {
             })
             .map(|peer| peer.address)
             .collect();
-        for address in missing {
-            self.unicast_vote(now, address, flag::ASKING);
+        let begin = missing.partition_point(|address| own.is_some_and(|own| *address < own))
+            + usize::from(self.round.asked) * ASKED_AT_ONCE;
+        let count = missing.len();
+        for step in 0..count.min(ASKED_AT_ONCE) {
+            if let Some(&address) = missing.get((begin + step) % count) {
+                self.unicast_vote(now, address, flag::ASKING);
+            }
         }
         self.round.asked += 1;
         if let Some(begun) = self.round.begun.filter(|_| self.round.asked < ASKS) {

@@ -42,7 +42,7 @@ pub(super) struct Round {
     /// When it began here; none before the first.
     pub(super) begun: Option<Instant>,
     /// When the last vote was heard.
-    last_vote: Instant,
+    pub(super) last_vote: Instant,
     /// How often the missing were asked (R9).
     pub(super) asked: u8,
     /// An old program has to hear the own vote again, if it wins (R4).
