@@ -64,8 +64,12 @@ pub fn draw(
     let room = rows.saturating_sub(lines.len() + footer + 1);
     if room > 0 && !around.events.is_empty() {
         lines.push(Line::new(String::new(), false));
-        let folded = around.events.iter().map(|event| fold(event, width));
-        let folded: Vec<String> = folded.flatten().flatten().collect();
+        let mut folded = Vec::new();
+        for event in around.events {
+            for line in fold(event, width).into_iter().flatten() {
+                folded.push(line);
+            }
+        }
         let skipped = folded.len().saturating_sub(room);
         let shown = folded.into_iter().skip(skipped);
         lines.extend(shown.map(|line| Line::new(line, false)));

@@ -49,8 +49,7 @@ pub fn ask(path: &Path, line: &str) -> io::Result<String> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(format!("{line}\n").as_bytes())?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_MAX).read_to_end(&mut answer)?;
+    let answer = files::contents(&stream, ANSWER_MAX)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
@@ -349,7 +348,7 @@ fn clear(path: &Path) -> Result<(), Closed> {
 /// How long a client waits for its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest answer that a client reads.
-const ANSWER_MAX: u64 = 1 << 20;
+const ANSWER_MAX: usize = 1 << 20;
 const CLIENTS_MAX: usize = 8;
 /// So many may watch: the rest of the places is for who asks and goes.
 const WATCHING_MAX: usize = 6;

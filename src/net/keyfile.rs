@@ -5,13 +5,13 @@ use crate::election::Keys;
 use crate::election::key::{KEY_LEN_MIN, Keyring};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// The longest key file that is read, in bytes: all keys of the greatest
 /// length, and comments.
-const FILE_MAX: u64 = 16 * 1024;
+const FILE_MAX: usize = 16 * 1024;
 
 /// Reads a key file. What is wrong with it, and what to do, is told in a line.
 pub fn read(path: &Path) -> Result<Keyring, String> {
@@ -36,10 +36,8 @@ pub fn read(path: &Path) -> Result<Keyring, String> {
             path.display()
         ));
     }
-    let mut text = String::new();
-    file.take(FILE_MAX)
-        .read_to_string(&mut text)
-        .map_err(cannot)?;
+    let bytes = files::contents(&file, FILE_MAX).map_err(cannot)?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("{named} is no text"))?;
     Keyring::parse(&text).map_err(|error| format!("{named}: {error}"))
 }
 

@@ -6,7 +6,7 @@ use crate::outcome::Failure;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::ftruncate;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -59,8 +59,8 @@ fn take(path: &Path, cannot: impl Fn(io::Error) -> Failure) -> Result<Flock<File
             Ok(lock) if is_at(&lock, path) => return Ok(lock),
             Ok(_) => {}
             Err((file, _)) => {
-                let mut pid = String::new();
-                let _ = (&file).take(20).read_to_string(&mut pid);
+                let pid = files::contents(&file, PID_MAX).unwrap_or_default();
+                let pid = String::from_utf8_lossy(&pid);
                 return Err(Failure::cannot(format!(
                     "{} is held by process {}: a board runs here already; stop it first",
                     path.display(),
@@ -79,6 +79,8 @@ fn is_at(file: &File, path: &Path) -> bool {
     own.is_some() && own == identity(fs::metadata(path))
 }
 
+/// Of a pid file no more is read.
+const PID_MAX: usize = 20;
 /// So often somebody may take the name away.
 const TRIES_MAX: u32 = 100;
 

@@ -6,15 +6,14 @@ use crate::outcome::Failure;
 use nix::unistd::ftruncate;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Reads a journal before the start; one that does not exist is empty.
 pub fn read_journal(path: &Path) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    match files::read(path).and_then(|mut file| file.read_to_end(&mut bytes)) {
-        Ok(_) => Ok(bytes),
+    match files::read(path).and_then(|file| files::contents(&file, usize::MAX)) {
+        Ok(bytes) => Ok(bytes),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(Failure::cannot(format!(
             "{}: {error}; give another place or its permissions",
