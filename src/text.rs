@@ -40,8 +40,13 @@ pub fn quoted(text: &str) -> String {
 /// The same without what the standard library puts behind an error of the
 /// system: its number in parentheses.
 pub fn without_number(text: String) -> String {
-    let cut = text.split_once(" (os error ");
-    match cut.and_then(|(before, rest)| Some((before, rest.split_once(')')?.1))) {
+    // Not by split_once(" (os error "): a search for text in text is 1 KB.
+    let cut = text.match_indices('(').find_map(|(at, _)| {
+        let before = text.get(..at)?.strip_suffix(' ')?;
+        let number = text.get(at..)?.strip_prefix("(os error ")?;
+        Some((before, number.split_once(')')?.1))
+    });
+    match cut {
         Some((before, after)) => [before, after].concat(),
         None => text,
     }

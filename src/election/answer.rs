@@ -40,7 +40,7 @@ pub(super) struct Office {
     /// WHOIS that wait for the round's end.
     pub(super) kept: VecDeque<Kept>,
     /// When each port was last answered by broadcast.
-    ports: VecDeque<(u16, Instant)>,
+    ports: Vec<(u16, Instant)>,
     /// The answer, built once.
     answer: Option<(Ipv4Addr, wire::Datagram)>,
     /// Until when an answer from an old program is one to our probe.
@@ -59,7 +59,7 @@ impl Default for Office {
     fn default() -> Self {
         Self {
             kept: VecDeque::with_capacity(KEPT_MAX),
-            ports: VecDeque::new(),
+            ports: Vec::new(),
             answer: None,
             probed_until: None,
             old_rival: None,
@@ -152,10 +152,10 @@ impl Board {
                 return false;
             }
             Some(at) => drop(ports.remove(at)),
-            None if ports.len() >= PORTS_MAX => drop(ports.pop_front()),
+            None if ports.len() >= PORTS_MAX => drop(ports.remove(0)),
             None => {}
         }
-        ports.push_back((port, now));
+        ports.push((port, now));
         true
     }
 

@@ -8,7 +8,6 @@
 use super::wire::Number;
 use crate::service::Peer;
 use crate::time::Instant;
-use std::collections::VecDeque;
 
 /// A search whose `SRCH` has gone out.
 #[derive(Clone, Debug)]
@@ -38,7 +37,7 @@ struct Waiting {
 #[derive(Clone, Debug, Default)]
 pub struct Searches {
     running: Vec<Search>,
-    waiting: VecDeque<Waiting>,
+    waiting: Vec<Waiting>,
 }
 
 impl Searches {
@@ -61,7 +60,7 @@ impl Searches {
                 true
             }
             None => {
-                self.waiting.push_back(Waiting {
+                self.waiting.push(Waiting {
                     number,
                     clients: vec![client],
                 });
@@ -91,7 +90,7 @@ impl Searches {
                 .iter()
                 .any(|search| search.number == waiting.number)
         })?;
-        let Waiting { number, clients } = self.waiting.remove(place)?;
+        let Waiting { number, clients } = self.waiting.remove(place);
         self.running.push(Search {
             number,
             deadline,

@@ -118,7 +118,7 @@ pub struct Client {
     /// The message on its way.
     outgoing: Option<Outgoing>,
     /// Numbers taken, whose reading is awaited.
-    unread: VecDeque<(u32, Id)>,
+    unread: Vec<(u32, Id)>,
     /// What was printed before, by number.
     seen: Sources,
     /// What was printed last, for servers whose numbers come again.
@@ -145,7 +145,7 @@ impl Client {
             timers: [None; TIMERS.len()],
             number: 0,
             outgoing: None,
-            unread: VecDeque::new(),
+            unread: Vec::new(),
             seen: Sources::default(),
             latest: VecDeque::new(),
             received: 0,
@@ -346,7 +346,7 @@ impl Client {
 
     fn what_failed(&self) -> String {
         let (server, timeout) = (self.server, self.config.timeout);
-        match (self.outgoing.is_some(), self.unread.front()) {
+        match (self.outgoing.is_some(), self.unread.first()) {
             (false, Some((_, reader))) if self.link == Link::New => {
                 format!("taken, but {reader} has not read it within {timeout}")
             }

@@ -102,9 +102,9 @@ impl Client {
         let (destination, text) = (outgoing.destination, shown(&outgoing.text));
         self.tell(format!("sent to {destination}: {text} (taken)"), turn);
         if self.unread.len() >= UNREAD_MAX {
-            self.unread.pop_front();
+            self.unread.remove(0);
         }
-        self.unread.push_back((number, destination));
+        self.unread.push((number, destination));
         self.next_task(turn);
     }
 
