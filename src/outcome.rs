@@ -5,23 +5,38 @@ use crate::text::{quoted, without_number};
 /// How a command ended.
 pub type Outcome = Result<u8, Failure>;
 
-/// Why a command ended before its end: an exit code, and one line that says
-/// what was wrong and what to do.
+/// Why a command ended before its end. As small as a pointer, since nearly all
+/// that a command calls can give one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct Failure(Box<Told>);
+
+/// An exit code, and one line that says what was wrong and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
     /// The exit code.
     pub code: u8,
     /// The line for standard error; none if it is empty.
     pub message: String,
 }
 
+impl core::ops::Deref for Failure {
+    type Target = Told;
+
+    fn deref(&self) -> &Told {
+        &self.0
+    }
+}
+
 impl Failure {
+    /// Ends with `code`, and says why.
+    pub fn new(code: u8, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self(Box::new(Told { code, message }))
+    }
+
     /// The command line is wrong: exit code 2.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self {
-            code: 2,
-            message: message.into(),
-        }
+        Self::new(2, message)
     }
 
     /// The value of an option, or what stands in its place, is wrong: exit code
@@ -32,17 +47,11 @@ impl Failure {
 
     /// The machine does not allow it: exit code 4.
     pub fn cannot(message: impl Into<String>) -> Self {
-        Self {
-            code: 4,
-            message: without_number(message.into()),
-        }
+        Self::new(4, without_number(message.into()))
     }
 
     /// A command asked for its help text: no failure at all.
     pub fn help(text: &str) -> Self {
-        Self {
-            code: 0,
-            message: text.trim_end().into(),
-        }
+        Self::new(0, text.trim_end())
     }
 }

@@ -124,20 +124,20 @@ pub fn whois(options: &Options) -> Outcome {
     let sockets = vec![bind(Ipv4Addr::UNSPECIFIED, 0, Shared(false))?];
     let asked = ask(options, sockets, to, Question::whois)?;
     match asked.verdict() {
-        Verdict::Nobody if options.keys.is_some() => Err(Failure {
-            code: 1,
-            message: format!(
+        Verdict::Nobody if options.keys.is_some() => Err(Failure::new(
+            1,
+            format!(
                 "nobody with this key says that it is the master within {}",
                 options.timeout
             ),
-        }),
-        Verdict::Nobody => Err(Failure {
-            code: 1,
-            message: format!(
+        )),
+        Verdict::Nobody => Err(Failure::new(
+            1,
+            format!(
                 "nobody is the master: no answer within {}; `boardroom vote` holds an election",
                 options.timeout
             ),
-        }),
+        )),
         Verdict::One(_) => Ok(0),
         Verdict::Several => Err(several("`boardroom vote` holds an election among them")),
     }
@@ -164,18 +164,18 @@ pub fn vote(options: &Options) -> Outcome {
     };
     let asked = ask(options, sockets, vec![to], Question::vote)?;
     match asked.verdict() {
-        Verdict::Nobody if !asked.met_somebody() => Err(Failure {
-            code: 1,
-            message: format!("no board on {to} has this key: nobody can be called upon"),
-        }),
-        Verdict::Nobody if asked.votes().is_empty() => Err(Failure {
-            code: 1,
-            message: format!("nobody votes and nobody is the master: no board hears on {to}"),
-        }),
-        Verdict::Nobody => Err(Failure {
-            code: 1,
-            message: "there are votes, but nobody says that it is the master".into(),
-        }),
+        Verdict::Nobody if !asked.met_somebody() => Err(Failure::new(
+            1,
+            format!("no board on {to} has this key: nobody can be called upon"),
+        )),
+        Verdict::Nobody if asked.votes().is_empty() => Err(Failure::new(
+            1,
+            format!("nobody votes and nobody is the master: no board hears on {to}"),
+        )),
+        Verdict::Nobody => Err(Failure::new(
+            1,
+            "there are votes, but nobody says that it is the master",
+        )),
         Verdict::One(_) => Ok(0),
         Verdict::Several => Err(several(
             "hold the election again, and see whether all of them hear each other",
@@ -184,10 +184,10 @@ pub fn vote(options: &Options) -> Outcome {
 }
 
 fn several(what_to_do: &str) -> Failure {
-    Failure {
-        code: 3,
-        message: format!("more than one board says that it is the master; {what_to_do}"),
-    }
+    Failure::new(
+        3,
+        format!("more than one board says that it is the master; {what_to_do}"),
+    )
 }
 
 /// A socket for asking or hearing.

@@ -66,10 +66,10 @@ fn run(parser: &mut Parser) -> Outcome {
     match (session.failure, session.wrong) {
         (Some(failure), _) => Err(failure),
         (None, 0) => Ok(0),
-        (None, wrong) => Err(Failure {
-            code: 1,
-            message: format!("{wrong} wrong; docs/protocol.md has the rules"),
-        }),
+        (None, wrong) => Err(Failure::new(
+            1,
+            format!("{wrong} wrong; docs/protocol.md has the rules"),
+        )),
     }
 }
 
@@ -160,14 +160,14 @@ fn find_the_board(reactor: &mut Reactor, mouths: &mut Mouths) -> Result<Ipv4Addr
     drive(reactor, &mut census)?;
     match census.voters[..] {
         [board] => Ok(board),
-        [] => Err(Failure {
-            code: 1,
-            message: format!(
+        [] => Err(Failure::new(
+            1,
+            format!(
                 "nobody votes: no board hears VOTE on port {}, or its vote does not reach the \
                  broadcast address",
                 mouths.port
             ),
-        }),
+        )),
         [first, second, ..] => Err(Failure::cannot(format!(
             "more than one board votes ({first} and {second} among them); stop all but the one \
              to be judged"

@@ -93,7 +93,7 @@ pub fn main() -> ExitCode {
     let mut parser = Parser::from_env();
     let code = match run(&mut parser) {
         Ok(code) => code,
-        Err(Failure { code: 0, message }) => match output::print(&message) {
+        Err(failure) if failure.code == 0 => match output::print(&failure.message) {
             Ok(()) => 0,
             Err(failure) => tell(&failure),
         },

@@ -30,9 +30,9 @@ fn run(parser: &mut Parser) -> Outcome {
     let answer = local::Options::read(parser, HELP, false)?.ask("resign")?;
     match answer.trim_end() {
         "ok" => Ok(0),
-        other => Err(Failure {
-            code: 1,
-            message: other.strip_prefix("error: ").unwrap_or(other).into(),
-        }),
+        other => Err(Failure::new(
+            1,
+            other.strip_prefix("error: ").unwrap_or(other),
+        )),
     }
 }

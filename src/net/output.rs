@@ -285,7 +285,7 @@ mod tests {
         let mut output = Output::new(Ok(full));
         output.line("too much");
         assert!(!output.flush());
-        let told = output.loss().unwrap().message;
+        let told = &output.loss().unwrap().message;
         assert!(told.ends_with("No space left on device"), "{told}");
     }
 }
