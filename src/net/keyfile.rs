@@ -152,7 +152,7 @@ mod tests {
         for (text, expected) in [
             (&b"hello\n"[..], "line 1: a key is written in hexadecimal"),
             (b"", "no key in it"),
-            (&[0xff; 100], "cannot be read"),
+            (&[0xff; 100], "is no text"),
         ] {
             let error = read(&folder.file(text, 0o600)).unwrap_err();
             assert!(error.contains(expected), "{error}");
