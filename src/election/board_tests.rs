@@ -830,6 +830,8 @@ fn a_lone_quiet_pair_in_failover_never_changes() {
     assert_eq!((lan.in_office(), lan.board(1).epoch()), (master, epoch));
 }
 
+#[path = "claim_tests.rs"]
+mod claims;
 #[path = "quorum_tests.rs"]
 mod quorum;
 #[path = "seal_tests.rs"]

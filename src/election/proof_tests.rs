@@ -87,6 +87,12 @@ fn a_claim_bound_to_the_nonce_verifies_the_text_in_either_order() {
 }
 
 #[test]
+fn a_standing_is_told_in_a_word() {
+    let all = [Standing::Verified, Standing::Unsigned, Standing::Forged];
+    assert_eq!(all.map(Standing::name), ["verified", "unsigned", "forged"]);
+}
+
+#[test]
 fn a_text_alone_is_unsigned_and_does_not_count() {
     let (mut question, _) = asked();
     assert_eq!(
