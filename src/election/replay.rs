@@ -416,7 +416,9 @@ impl Sessions {
     fn own(&mut self, entropy: &mut dyn Entropy) -> &mut Own {
         self.own.get_or_insert_with(|| Own {
             session: entropy.next_u32(),
-            counter: 0,
+            // Not where an earlier life began: its words are remembered where
+            // it has released a lease (Q5).
+            counter: entropy.next_u32() >> 1,
         })
     }
 

@@ -37,6 +37,11 @@ const SCENARIOS: &[Scenario] = &[
         Schedule::suspended_master,
     ),
     (
+        "masters hand over, start anew, and are elected again",
+        WITH_CLAIMS,
+        Schedule::office_goes_round,
+    ),
+    (
         "two slaves take each other for the master",
         &[Mode::Failover, Mode::Quorum],
         Schedule::two_followers,
@@ -200,6 +205,23 @@ impl Schedule {
         self.world.suspend(at, span);
         self.world.run_for(span);
         self.in_time("L1 one master after a suspension");
+        self.nothing_changes();
+    }
+
+    /// What an earlier life has released must not stand in the way of a later
+    /// one (Q5).
+    fn office_goes_round(&mut self) {
+        self.meet_and_elect();
+        for _ in 0..6 {
+            let in_office = |host: &crate::host::Host| host.program.office().is_some();
+            let Some(at) = self.world.hosts.iter().position(in_office) else {
+                return;
+            };
+            self.world.resign(at);
+            self.world.run_for(5 * MS);
+            self.restart(at);
+            self.in_time("L1 one master after a hand-over");
+        }
         self.nothing_changes();
     }
 
