@@ -1,6 +1,6 @@
 //! How a command ends: an exit code, or a failure with one line for people.
 
-use crate::text::{quoted, without_number};
+use crate::text::{quoted, wide, without_number};
 
 /// How a command ended.
 pub type Outcome = Result<u8, Failure>;
@@ -52,6 +52,6 @@ impl Failure {
 
     /// A command asked for its help text: no failure at all.
     pub fn help(text: &str) -> Self {
-        Self::new(0, text.trim_end())
+        Self::new(0, wide(text.trim_end()))
     }
 }

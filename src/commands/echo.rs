@@ -19,7 +19,8 @@ pub const COMMAND: Command = Command {
     run,
 };
 
-const HELP: &str = "\
+const HELP: &str = help!(
+    "\
 Usage: boardroom echo server [OPTION]...
        boardroom echo client [OPTION]... [< FILE]
 
@@ -53,7 +54,8 @@ prints the answers in order. Over TCP an answer has no full stop behind
 address to the client on the other.
 
 Exit code: 0 all answered, 1 some not, 2 wrong usage, 4 no server, port taken.
-";
+"
+);
 
 fn run(parser: &mut Parser) -> Outcome {
     match options::role(parser, HELP, &["server", "client"])? {

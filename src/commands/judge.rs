@@ -22,7 +22,8 @@ pub const COMMAND: Command = Command {
     run,
 };
 
-const HELP: &str = "\
+const HELP: &str = help!(
+    "\
 Usage: boardroom judge [OPTION]... [PORT]
 
 Plays the client and the other boards against one board, and tells rule by
@@ -42,7 +43,8 @@ minute.
 
 Exit code: 0 all rules right, 1 some wrong or no board votes, 2 wrong usage,
 4 cannot judge (no interface, port taken).
-";
+"
+);
 
 fn run(parser: &mut Parser) -> Outcome {
     let options = Options::read(parser, HELP, false)?;

@@ -13,7 +13,8 @@ pub const COMMAND: Command = Command {
     run,
 };
 
-const HELP: &str = "\
+const HELP: &str = help!(
+    "\
 Usage: boardroom keygen FILE
 
 Writes a new random key into FILE, which must not be there yet and which only
@@ -27,7 +28,8 @@ To change the key of a running network, add the new one as second line to the
 file of every board, then make it the first on each, then remove the old one.
 
 Exit code: 0 written, 2 wrong usage, 4 cannot.
-";
+"
+);
 
 fn run(parser: &mut Parser) -> Outcome {
     let mut path = None;

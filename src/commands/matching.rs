@@ -24,7 +24,8 @@ pub const COMMAND: Command = Command {
     run,
 };
 
-const HELP: &str = "\
+const HELP: &str = help!(
+    "\
 Usage: boardroom match run -n N [OPTION]...
        boardroom match tracker [OPTION]...
        boardroom match server NAME [OPTION]...
@@ -67,7 +68,8 @@ always, a client for 30 seconds. On SIGUSR1 a tracker prints its counters.
 
 Exit code: 0 done, 1 nobody held the number of --find, or no master answered,
 2 wrong usage, 4 no tracker, name taken, port taken.
-";
+"
+);
 
 fn run(parser: &mut Parser) -> Outcome {
     match options::role(parser, HELP, &["run", "tracker", "server", "client"])? {

@@ -5,6 +5,19 @@
 //! usage, 3 more than one master, 4 cannot (no interface, port taken, no
 //! permission).
 
+/// A help text as it is kept in the program: see [`crate::text::narrow`].
+macro_rules! help {
+    ($text:literal) => {{
+        const WIDE: &str = $text;
+        const LEN: usize = crate::text::narrow::<{ WIDE.len() }>(WIDE).1;
+        const NARROW: [u8; LEN] = crate::text::narrow::<LEN>(WIDE).0;
+        match core::str::from_utf8(&NARROW) {
+            Ok(text) => text,
+            Err(_) => "",
+        }
+    }};
+}
+
 pub mod client;
 pub mod echo;
 pub mod judge;

@@ -113,7 +113,7 @@ fn misplaced(argument: Arg<'_>, help: &str) -> Failure {
 fn tells_of(line: &str, option: &str) -> bool {
     let rest = line.strip_prefix("  --");
     let rest = rest.and_then(|rest| rest.strip_prefix(option));
-    rest.is_some_and(|rest| rest.starts_with(' '))
+    rest.is_some_and(|rest| rest.starts_with([' ', '\t']))
 }
 
 /// Takes a value from `word`, else from behind the option.

@@ -17,7 +17,8 @@ pub const COMMAND: Command = Command {
     run,
 };
 
-const HELP: &str = "\
+const HELP: &str = help!(
+    "\
 Usage: boardroom order server [OPTION]...
        boardroom order client X|Y NAME [OPTION]...
 
@@ -51,7 +52,8 @@ newline, a NUL, the end of the sending side or 50ms of silence. Messages of
 the same instant are in the order of connection.
 
 Exit code: 0 verdict, 1 none, 2 wrong usage, 4 no server, port taken.
-";
+"
+);
 
 fn run(parser: &mut Parser) -> Outcome {
     match options::role(parser, HELP, &["server", "client"])? {

@@ -25,7 +25,8 @@ pub const COMMAND: Command = Command {
     run,
 };
 
-const HELP: &str = "\
+const HELP: &str = help!(
+    "\
 Usage: boardroom relay server --index N [OPTION]...
        boardroom relay client --id ID [OPTION]... [send ID [TEXT]|get|listen]
        boardroom relay status [OPTION]...
@@ -69,7 +70,8 @@ print its neighbours and counters; status asks a server for one line of them.
 
 Exit code: 0 done, 1 not confirmed, no message or no answer, 2 wrong usage,
 4 port taken or no such file.
-";
+"
+);
 
 fn run(parser: &mut Parser) -> Outcome {
     let role = options::role(parser, HELP, &["server", "client", "status"])?;

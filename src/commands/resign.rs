@@ -11,7 +11,8 @@ pub const COMMAND: Command = Command {
     run,
 };
 
-const HELP: &str = "\
+const HELP: &str = help!(
+    "\
 Usage: boardroom resign [OPTION]... [PORT]
 
 Has the board that runs on this machine hand over the master's office at once.
@@ -24,7 +25,8 @@ Options:
 
 Exit code: 0 handed over, 1 it is not the master, 2 wrong usage, 4 no board
 runs here.
-";
+"
+);
 
 fn run(parser: &mut Parser) -> Outcome {
     let answer = local::Options::read(parser, HELP, false)?.ask("resign")?;

@@ -18,7 +18,8 @@ pub const COMMAND: Command = Command {
     run,
 };
 
-const HELP: &str = "\
+const HELP: &str = help!(
+    "\
 Usage: boardroom sequence server [OPTION]...
        boardroom sequence client c1|c2 [OPTION]...
 
@@ -54,7 +55,8 @@ The server prints `c1: 37` for port 11000, `c2: 37` for port 13000, and address
 and port for any other; two computers with the same port are two clients.
 
 Exit code: 0 ended, 1 no master found, 2 wrong usage, 4 port taken.
-";
+"
+);
 
 fn run(parser: &mut Parser) -> Outcome {
     match options::role(parser, HELP, &["server", "client"])? {

@@ -18,7 +18,8 @@ pub const COMMAND: Command = Command {
     run,
 };
 
-const HELP: &str = "\
+const HELP: &str = help!(
+    "\
 Usage: boardroom serve [OPTION]... [PORT]
 
 Is a board on this network, in the foreground, until SIGTERM or SIGINT.
@@ -67,7 +68,8 @@ SIGUSR1 logs the counters.
 
 Exit code: 0 ended by a signal, 2 wrong usage, 4 cannot (port taken, no such
 interface or address, no permission).
-";
+"
+);
 
 /// The longest name that is not taken for a mistake: an answer's whole text.
 const NAME_MAX: usize = wire::TEXT_MAX;

@@ -11,7 +11,8 @@ pub const COMMAND: Command = Command {
     run,
 };
 
-const HELP: &str = "\
+const HELP: &str = help!(
+    "\
 Usage: boardroom status [OPTION]... [PORT]
 
 Tells role, round, master, boards, counters and the last changes of the board
@@ -24,7 +25,8 @@ Options:
   -h, --help            print this help
 
 Exit code: 0 told, 2 wrong usage, 4 no board runs here.
-";
+"
+);
 
 fn run(parser: &mut Parser) -> Outcome {
     let options = local::Options::read(parser, HELP, true)?;

@@ -12,7 +12,8 @@ pub const COMMAND: Command = Command {
     run,
 };
 
-const HELP: &str = "\
+const HELP: &str = help!(
+    "\
 Usage: boardroom vote [OPTION]... [PORT]
 
 Has the boards of this network elect a master; prints each vote as it comes,
@@ -32,7 +33,8 @@ Options:
   -h, --help            print this help
 
 Exit code: 0 one master, 1 none, 2 wrong usage, 3 more than one, 4 cannot ask.
-";
+"
+);
 
 fn run(parser: &mut Parser) -> Outcome {
     client::vote(&Options::read(parser, HELP, true)?)

@@ -32,7 +32,8 @@ pub const COMMAND: Command = Command {
     run,
 };
 
-const HELP: &str = "\
+const HELP: &str = help!(
+    "\
 Usage: boardroom watch [OPTION]... [PORT]
 
 Shows the boards of this network as they vote, win and go: as a live table on a
@@ -52,7 +53,8 @@ Options:
 In the table, * marks what changed in the last 3s; q ends.
 
 Exit code: 0 ended by the user, 2 wrong usage, 4 cannot listen.
-";
+"
+);
 
 /// The first question of `--key-file` is who is there; this long after it comes
 /// who is the master.

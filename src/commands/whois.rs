@@ -12,7 +12,8 @@ pub const COMMAND: Command = Command {
     run,
 };
 
-const HELP: &str = "\
+const HELP: &str = help!(
+    "\
 Usage: boardroom whois [OPTION]... [PORT]
 
 Asks the boards of this network who is the master, and prints the answer.
@@ -34,7 +35,8 @@ The first answer is printed at once; a second master is listened for 200ms
 longer.
 
 Exit code: 0 one master, 1 none, 2 wrong usage, 3 more than one, 4 cannot ask.
-";
+"
+);
 
 fn run(parser: &mut Parser) -> Outcome {
     client::whois(&Options::read(parser, HELP, true)?)
