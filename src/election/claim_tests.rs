@@ -54,6 +54,19 @@ fn f3_the_master_that_stays_claims_at_once_and_says_so_once_a_second() {
     assert_eq!(lan.in_office(), [master]);
 }
 
+/// A late claim is followed by one in time; beats slept over are left out.
+#[test]
+fn f1_claims_keep_their_beat() {
+    let (mut lan, master, _, _) = settled();
+    let second = Duration::from_secs(1);
+    for (late, next) in [(millis(300), second), (millis(1_100), millis(2_100))] {
+        let board = lan.board(master);
+        let due = board.timers.due(Timer::Claim).unwrap();
+        board.on_claim_due(due + late, due);
+        assert_eq!(board.timers.due(Timer::Claim), Some(due + next));
+    }
+}
+
 #[test]
 fn f3_a_slave_follows_the_higher_of_two_claimants_of_its_epoch() {
     let (mut lan, master, slave, epoch) = settled();

@@ -104,6 +104,22 @@ fn a_text_alone_is_unsigned_and_does_not_count() {
 }
 
 #[test]
+fn two_that_prove_nothing_are_both_told_and_each_once() {
+    let (mut question, _) = asked();
+    let other = Text::Answer {
+        name: b"Paul",
+        address: Ipv4Addr::new(10, 0, 0, 3),
+    };
+    let other = wire::build(other, true);
+    for answer in [text(b"Peter"), other, text(b"Peter")] {
+        question.handle_datagram(now(1), FROM, &answer);
+    }
+    assert_eq!(end(&mut question), master(Standing::Unsigned));
+    assert!(matches!(question.poll_heard(), Some(Heard::Master { .. })));
+    assert_eq!(question.poll_heard(), None);
+}
+
+#[test]
 fn a_wrong_key_and_an_old_nonce_are_forged() {
     for key in ["cd", "ab"] {
         let (mut question, nonce) = asked();

@@ -25,8 +25,8 @@ mutants: sim-build ## build deliberate bugs and see each caught: ONLY=part-of-a-
 	@$(SIM) mutants $(ONLY)
 
 .PHONY: model
-model: sim-build ## model checking: every order of events of two and three boards
-	@$(SIM) model
+model: sim-build ## model checking: every order of events of 2 and 3 boards, MODE=quorum
+	@$(SIM) model $(MODE)
 
 .PHONY: fuzz
 fuzz: sim-build ## any bytes to every decoder and to the board: SECONDS=60

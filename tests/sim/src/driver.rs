@@ -37,11 +37,14 @@ impl Tally {
     pub fn line(&self, name: &str) -> String {
         let seconds = (self.micros.max(1)) as f64 / 1e6;
         format!(
-            "{name:<10} {} schedules, {} violations, {:.0} schedules/s, {:.1} million datagrams",
+            "{name:<10} {} schedules, {} violations, {:.0} schedules/s, {} datagrams",
             self.schedules,
             self.violations,
             self.schedules as f64 / seconds,
-            self.delivered as f64 / 1e6
+            match self.delivered {
+                few @ ..10_000_000 => few.to_string(),
+                many => format!("{} million", many / 1_000_000),
+            }
         )
     }
 }

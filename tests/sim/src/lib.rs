@@ -10,6 +10,26 @@
 //! - `schedule::scenarios`: what happens in the field, by name
 //! - `driver`: many schedules, the count, and how to see one again
 
+/// Prints a line; a reader that goes away ends the program, without a word.
+#[macro_export]
+macro_rules! say {
+    ($($what:tt)*) => { $crate::output(format_args!("{}\n", format_args!($($what)*))) };
+}
+
+/// The same without the line's end.
+#[macro_export]
+macro_rules! tell {
+    ($($what:tt)*) => { $crate::output(format_args!($($what)*)) };
+}
+
+/// See [`say`].
+pub fn output(what: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    if std::io::stdout().write_fmt(what).is_err() {
+        std::process::exit(1);
+    }
+}
+
 pub mod checks;
 pub mod client;
 pub mod crowd;

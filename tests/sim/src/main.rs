@@ -3,6 +3,7 @@
 use boardroom_sim::driver::{self, Tally};
 use boardroom_sim::explore::{Budget, explore};
 use boardroom_sim::options::Mode;
+use boardroom_sim::say;
 use boardroom_sim::{crowd, fuzz, replay, report, schedule, transcript};
 use std::process::ExitCode;
 
@@ -61,9 +62,9 @@ fn play_scenarios(seeds: u64) -> ExitCode {
     for played in schedule::scenarios::play_all(seeds) {
         let what = format!("{}, {}", played.name, played.mode.name());
         let (schedules, violations) = (played.tally.schedules, played.tally.violations);
-        println!("{what:<58} {schedules} schedules, {violations} violations");
+        say!("{what:<58} {schedules} schedules, {violations} violations");
         if let Some(wrong) = played.wrong {
-            println!("{wrong}");
+            say!("{wrong}");
             code = ExitCode::FAILURE;
         }
     }
@@ -76,7 +77,7 @@ fn story(file: &str) -> ExitCode {
         .and_then(|text| transcript::run(&text));
     match told {
         Ok(story) => {
-            print!("{story}");
+            boardroom_sim::tell!("{story}");
             ExitCode::SUCCESS
         }
         Err(wrong) => {
@@ -98,13 +99,13 @@ fn elect_crowd(boards: u16) -> ExitCode {
         .collect();
     answered.sort_unstable();
     let elections = u64::from(cost.rounds) * u64::from(boards.max(1));
-    println!("answered: {} of {}", answered.len(), cost.answered.len());
-    println!(
+    say!("answered: {} of {}", answered.len(), cost.answered.len());
+    say!(
         "VOTE to the answer, simulated: {} us",
         answered.get(answered.len() / 2).unwrap_or(&0)
     );
-    println!("CPU time a board: {} us", spent / elections / 1_000);
-    println!("CPU time a datagram: {} ns", spent / cost.handled.max(1));
+    say!("CPU time a board: {} us", spent / elections / 1_000);
+    say!("CPU time a datagram: {} ns", spent / cost.handled.max(1));
     ExitCode::SUCCESS
 }
 
@@ -122,10 +123,10 @@ fn replay_record(file: &str) -> ExitCode {
     match done {
         Ok(replayed) => {
             for line in &replayed.story {
-                println!("{line}");
+                say!("{line}");
             }
             let (turns, sent) = (replayed.turns, replayed.sent);
-            println!("{turns} turns, {sent} datagrams, all as recorded");
+            say!("{turns} turns, {sent} datagrams, all as recorded");
             ExitCode::SUCCESS
         }
         Err(wrong) => {
@@ -147,7 +148,7 @@ fn stories(folder: &str) -> ExitCode {
     for file in files {
         let written = std::fs::read_to_string(&file).unwrap_or_default();
         if transcript::run(&written).as_deref() != Ok(written.as_str()) {
-            println!("{} goes differently", file.display());
+            say!("{} goes differently", file.display());
             code = ExitCode::FAILURE;
         }
     }
@@ -165,7 +166,7 @@ fn fuzz_all(seconds: u64) -> ExitCode {
             fuzz::run(*target, &corpus, seed, 2_000);
             (seed, inputs) = (seed + 1, inputs + 2_000 + corpus.len());
         }
-        println!(
+        say!(
             "{name:<14} {inputs} inputs, 0 failures, corpus of {}",
             corpus.len()
         );
@@ -234,7 +235,7 @@ fn model(only: &str) -> ExitCode {
             continue;
         }
         match explore(mode, boards, budget) {
-            Ok(seen) => println!(
+            Ok(seen) => say!(
                 "{:<8} {boards} boards, {} lost, {} doubled, {} crashes, {} attacks, delays past {} \
                  deadlines: {} states, {} steps, depth {}, {} ends, 0 violations",
                 mode.name(),
@@ -249,7 +250,7 @@ fn model(only: &str) -> ExitCode {
                 seen.ends
             ),
             Err(wrong) => {
-                println!(
+                say!(
                     "{} {boards} boards, {budget:?}: VIOLATION {wrong}",
                     mode.name()
                 );
@@ -294,16 +295,16 @@ fn run(arguments: Arguments) -> ExitCode {
             arguments.failures,
             &mut |text| {
                 if arguments.brief {
-                    println!("{}", text.lines().next().unwrap_or_default());
+                    say!("{}", text.lines().next().unwrap_or_default());
                 } else {
-                    println!("{text}\n");
+                    say!("{text}\n");
                 }
             },
         );
-        println!("{}", tally.line(mode.name()));
+        say!("{}", tally.line(mode.name()));
         total = total.plus(tally);
     }
-    println!("{}", total.line("total"));
+    say!("{}", total.line("total"));
     if total.violations == 0 {
         ExitCode::SUCCESS
     } else {
@@ -312,20 +313,22 @@ fn run(arguments: Arguments) -> ExitCode {
 }
 
 fn tell_one(mode: Mode, seed: u64) -> ExitCode {
-    print!("{}", schedule::Schedule::new(mode, seed).options);
+    boardroom_sim::tell!("{}", schedule::Schedule::new(mode, seed).options);
     let outcome = schedule::run(mode, seed, true);
     for line in outcome.story {
-        println!("{line}");
+        say!("{line}");
     }
     match outcome.violation {
         None => {
-            println!("mode {}, seed {seed}: 0 violations", mode.name());
+            say!("mode {}, seed {seed}: 0 violations", mode.name());
             ExitCode::SUCCESS
         }
         Some(violation) => {
-            println!(
+            say!(
                 "VIOLATION {} at {} us: {}",
-                violation.property, violation.at, violation.what
+                violation.property,
+                violation.at,
+                violation.what
             );
             ExitCode::FAILURE
         }

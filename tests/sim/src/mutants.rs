@@ -125,7 +125,7 @@ pub fn hunt(root: &Path, only: &str) -> Result<bool, String> {
     let (mut caught, total) = (0, mutants.len());
     for mutant in mutants {
         let verdict = hunt_one(root, &mutant)?;
-        println!(
+        crate::say!(
             "{:<32} {:<9} {}",
             mutant.name,
             mutant.mode,
@@ -133,7 +133,7 @@ pub fn hunt(root: &Path, only: &str) -> Result<bool, String> {
         );
         caught += usize::from(verdict.is_some());
     }
-    println!("{caught} of {total} mutants caught");
+    crate::say!("{caught} of {total} mutants caught");
     Ok(caught == total)
 }
 

@@ -47,7 +47,8 @@ impl Packet {
     }
 }
 
-/// Bytes as a story shows them: text, then the trailer's fields if it has one.
+/// Bytes as a story shows them: text, then the trailer's fields if it has one;
+/// `keyed` when its tag is not the checksum.
 pub struct Shown<'a>(pub &'a [u8]);
 
 impl fmt::Display for Shown<'_> {
@@ -60,23 +61,37 @@ impl fmt::Display for Shown<'_> {
         };
         let sealed = wire::signed_part(self.0).map(wire::checksum) == Some(tag);
         write!(f, " [epoch {}", trailer.epoch)?;
-        for (bit, name) in FLAG_NAMES {
-            if trailer.flags & bit != 0 {
-                write!(f, " {name}")?;
+        let parsed = wire::parse(self.0);
+        if let Ok(wire::Text::LeaseGrant(_)) = parsed {
+            // Its flags are a digest, `about` is the ask's word (Q3).
+            write!(f, " for ask {}", trailer.about.map_or(0, u32::from))?;
+        } else {
+            for (bit, name) in FLAG_NAMES {
+                if trailer.flags & bit != 0 {
+                    write!(f, " {name}")?;
+                }
             }
         }
-        let short = matches!(
-            wire::parse(self.0),
-            Ok(wire::Text::Whois | wire::Text::Call)
-        );
+        match parsed {
+            Ok(wire::Text::Whois) if trailer.flags & INTRODUCE != 0 => f.write_str(" introduce")?,
+            Ok(wire::Text::LeaseAsk(_)) => {
+                let release = trailer.flags & RELEASE != 0;
+                let what = if release { "release before" } else { "ask" };
+                write!(f, " {what} {}", trailer.word)?;
+            }
+            _ => {}
+        }
+        let short = matches!(parsed, Ok(wire::Text::Whois | wire::Text::Call));
         if let (true, Some(about)) = (short, trailer.about) {
             write!(f, " about {about}")?;
         }
-        f.write_str(if sealed { "]" } else { " unsealed]" })
+        f.write_str(if sealed { "]" } else { " keyed]" })
     }
 }
 
-const FLAG_NAMES: [(u8, &str); 8] = {
+use boardroom::election::wire::flag::{INTRODUCE, RELEASE};
+
+const FLAG_NAMES: [(u8, &str); 7] = {
     use boardroom::election::wire::flag;
     [
         (flag::ASKING, "asking"),
@@ -86,6 +101,5 @@ const FLAG_NAMES: [(u8, &str); 8] = {
         (flag::VERDICT, "verdict"),
         (flag::BOUND, "bound"),
         (flag::LATER_EPOCH, "later-epoch"),
-        (flag::INTRODUCE, "introduce/release"),
     ]
 };

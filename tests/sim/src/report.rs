@@ -22,6 +22,7 @@ const SECOND: Micros = 1_000_000;
 
 /// Prints the table. `scale` multiplies the number of trials.
 pub fn print(scale: u64) {
+    crate::say!("five boards, a LAN of 50 to 70 us");
     votes_a_call(200 * scale);
     two_calls(600 * scale);
     for (loss, name) in [
@@ -77,7 +78,7 @@ fn masters(world: &World) -> usize {
 }
 
 fn line(what: &str, result: &str) {
-    println!("{what:<58} {result}");
+    crate::say!("{what:<58} {result}");
 }
 
 fn votes_a_call(trials: u64) {
@@ -102,7 +103,7 @@ fn votes_a_call(trials: u64) {
     }
     let boards = trials * 3 * u64::from(BOARDS);
     line(
-        "votes a VOTE other than one, also after a restart",
+        "not one vote for a VOTE, also after a restart",
         &format!("{wrong} of {boards}"),
     );
 }
