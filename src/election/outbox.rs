@@ -13,7 +13,10 @@ const NOTICES_MAX: usize = 64;
 pub const HISTORY_MAX: usize = 256;
 
 /// A datagram to be sent from the board's own address and port.
+///
+/// Aligned to words, since an ARM9 copies anything else byte by byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(4))]
 pub struct Transmit {
     /// Where to.
     pub to: SocketAddrV4,
