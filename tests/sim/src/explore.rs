@@ -53,6 +53,8 @@ pub struct Budget {
     pub delay: u8,
     /// How often anything is delayed in all; none when it may always be.
     pub delays: Option<u8>,
+    /// Boards cut off at the beginning, for as long as may be.
+    pub cuts: u8,
     /// Datagrams played again or forged, with a key.
     pub attacks: u8,
 }
@@ -101,6 +103,8 @@ struct State {
     lost: bool,
     /// The board that is down.
     down: Option<usize>,
+    /// The board that is cut off.
+    cut: Option<usize>,
 }
 
 struct Draws<'a> {
@@ -185,6 +189,7 @@ impl State {
             crashed: false,
             lost: false,
             down: None,
+            cut: None,
         };
         for board in 0..boards {
             state.boot(board);
@@ -432,7 +437,8 @@ impl State {
         while let Some(transmit) = self.boards[at].poll_transmit() {
             for to in 0..self.boards.len() {
                 let everybody = *transmit.to.ip() == BROADCAST && to != at;
-                if everybody || *transmit.to.ip() == address(to) {
+                let cut = to != at && (self.cut == Some(at) || self.cut == Some(to));
+                if !cut && (everybody || *transmit.to.ip() == address(to)) {
                     let flight = Flight {
                         to: to as u8,
                         from: SocketAddrV4::new(address(at), PORT),
@@ -507,6 +513,22 @@ impl State {
                 crashed.boards[at] = Board::new(self.config(at));
                 next.push((crashed, format!("{} crashes", address(at))));
             }
+        }
+        if self.budget.cuts > 0 && self.now == self.begin() {
+            for at in 0..self.boards.len() {
+                let mut cut = self.clone();
+                cut.budget.cuts -= 1;
+                cut.cut = Some(at);
+                let own = address(at);
+                cut.flights
+                    .retain(|flight| usize::from(flight.to) != at && *flight.from.ip() != own);
+                next.push((cut, format!("{} is cut off", address(at))));
+            }
+        }
+        if self.cut.is_some() {
+            let mut healed = self.clone();
+            healed.cut = None;
+            next.push((healed, "the cut heals".into()));
         }
         next.extend(self.attacks());
         let waits = |flight: &Flight| flight.age < self.budget.delay;
@@ -601,6 +623,7 @@ impl State {
     /// in time, and all know it.
     fn check_bound(&self) -> Result<(), String> {
         let mut later = self.clone();
+        later.cut = None;
         let lease = match self.mode {
             Mode::Quorum => 3 * (INTERVAL * 3 / 2 + 200_000),
             _ => 0,
@@ -633,7 +656,7 @@ impl State {
         let half = |salt: u64| {
             let mut hasher = DefaultHasher::new();
             (salt, &text, &flights, self.now).hash(&mut hasher);
-            (self.budget, &self.drawn, self.down).hash(&mut hasher);
+            (self.budget, &self.drawn, self.down, self.cut).hash(&mut hasher);
             (&self.recorded, &self.given, &self.lives).hash(&mut hasher);
             hasher.finish()
         };

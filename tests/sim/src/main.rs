@@ -175,7 +175,7 @@ fn fuzz_all(seconds: u64) -> ExitCode {
 }
 
 /// Two and three boards, with what may go wrong with each.
-const MODELS: [(Mode, usize, Budget); 25] = [
+const MODELS: [(Mode, usize, Budget); 26] = [
     (Mode::Plain, 2, budget(0, 0, 0, 1)),
     (Mode::Plain, 2, budget(1, 0, 0, 1)),
     (Mode::Plain, 2, budget(1, 1, 0, 1)),
@@ -197,6 +197,7 @@ const MODELS: [(Mode, usize, Budget); 25] = [
     (Mode::Quorum, 3, delayed(1, 0, 0, 0)),
     (Mode::Quorum, 3, delayed(0, 1, 0, 0)),
     (Mode::Quorum, 3, delayed(0, 0, 1, 0)),
+    (Mode::Quorum, 2, cut_off(1)),
     (Mode::Key, 2, attacked(0, 0, 0, 2)),
     (Mode::Key, 2, attacked(1, 1, 0, 1)),
     (Mode::Key, 2, attacked(0, 0, 1, 1)),
@@ -210,6 +211,7 @@ const fn budget(losses: u8, doubles: u8, crashes: u8, delay: u8) -> Budget {
         crashes,
         delay,
         delays: None,
+        cuts: 0,
         attacks: 0,
     }
 }
@@ -218,6 +220,13 @@ const fn delayed(losses: u8, doubles: u8, crashes: u8, delays: u8) -> Budget {
     Budget {
         delays: Some(delays),
         ..budget(losses, doubles, crashes, delays)
+    }
+}
+
+const fn cut_off(losses: u8) -> Budget {
+    Budget {
+        cuts: 1,
+        ..budget(losses, 0, 0, 0)
     }
 }
 
@@ -236,12 +245,13 @@ fn model(only: &str) -> ExitCode {
         }
         match explore(mode, boards, budget) {
             Ok(seen) => say!(
-                "{:<8} {boards} boards, {} lost, {} doubled, {} crashes, {} attacks, delays past {} \
+                "{:<8} {boards} boards, {} lost, {} doubled, {} crashes, {} cut off, {} attacks, delays past {} \
                  deadlines: {} states, {} steps, depth {}, {} ends, 0 violations",
                 mode.name(),
                 budget.losses,
                 budget.doubles,
                 budget.crashes,
+                budget.cuts,
                 budget.attacks,
                 budget.delay,
                 seen.states,

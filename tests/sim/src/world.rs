@@ -330,7 +330,8 @@ impl World {
 
     /// The master is told to hand over.
     pub fn resign(&mut self, at: usize) {
-        if !self.hosts[at].is_up() {
+        // Its program is told first, and that waits for what still runs (Q6).
+        if !self.hosts[at].is_up() || self.hosts[at].letting_go.is_some() {
             return;
         }
         self.note(at, format_args!("is told to resign"));
