@@ -11,7 +11,7 @@ help: ## this list
 	@echo
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) \
 		| sed -E 's/^([a-z-]+):[^#]*## /\1\t/' \
-		| awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+		| awk -F '\t' '{ printf "  make %-18s %s\n", $$1, $$2 }'
 
 .PHONY: build
 build: ## the program for this machine: target/release/boardroom

@@ -1,7 +1,7 @@
 # The board from here: BOARDS="root@10.3.52.2 root@10.3.52.3 …"
 
 .PHONY: deploy
-deploy: firmware ## installs on BOARDS="root@10.3.52.2 …" over ssh and starts them; BUILD= CONFIG= SSH_OPTIONS=
+deploy: $(if $(BOARDS),firmware) ## installs on BOARDS="root@10.3.52.2 …" over ssh and starts them; BUILD= CONFIG= SSH_OPTIONS=
 	@board/tools/deploy deploy $(BOARDS)
 
 .PHONY: undeploy rollback status

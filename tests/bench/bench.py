@@ -51,7 +51,7 @@ def main():
         print(f"no chapter {unknown[0]!r}; there are: {' '.join(CHAPTERS)}", file=sys.stderr)
         return 2
     figures = Figures(quick=bool(os.environ.get("QUICK")))
-    figures.note(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, "
+    figures.note(f"{platform.machine()}, {os.cpu_count()} cores, Linux {'.'.join(platform.release().split('.')[:2])}, "
                  f"{time.strftime('%Y-%m-%d')}")
     for name in wanted:
         figures.chapter(name)

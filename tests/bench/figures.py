@@ -49,7 +49,7 @@ class Figures:
         if spread:
             row["least"], row["most"] = min(spread), max(spread)
             row.setdefault("samples", len(spread))
-            tail = f"  ({show(row['least'])} to {show(row['most'])}, {row['samples']} runs)"
+            tail = f"  ({show(row['least'])} to {show(row['most'])}, {runs(row['samples'])})"
         if bar is not None:
             row["bar"], row["at_least"] = bar, at_least
             tail += f"  bar {show(bar)}: {verdict(row)}"
@@ -119,10 +119,14 @@ class Figures:
         return "\n".join([*lines, ""])
 
 
+def runs(count):
+    return "1 run" if count == 1 else f"{count} runs"
+
+
 def spread(row):
     if "least" not in row:
         return ""
-    return f"{show(row['least'])} to {show(row['most'])}, {row['samples']} runs"
+    return f"{show(row['least'])} to {show(row['most'])}, {runs(row['samples'])}"
 
 
 def verdict(row):

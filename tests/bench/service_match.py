@@ -138,7 +138,7 @@ def thousands():
         return
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with Bench() as bench:
-        figure("resident memory of the tracker, nobody there", bench.tracker.resident_kb(), "KB")
+        figure("resident memory of the tracker, nobody there", bench.tracker.resident_kb(), "KiB")
         crowd = bench.keep(Crowd(bench.port, 1000))
         crowd.start()
         lab.wait_for(lambda: crowd.welcomed == 1000, 30)
@@ -152,7 +152,7 @@ def thousands():
         for client in clients:
             assert len(client.link.receive().split()) == 101
         figure("resident memory of the tracker, 1,000 servers and 1,000 clients after a search",
-               bench.tracker.resident_kb(), "KB")
+               bench.tracker.resident_kb(), "KiB")
 
 
 if __name__ == "__main__":

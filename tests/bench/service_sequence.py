@@ -138,7 +138,7 @@ def main():
     print(f"numbers a second: {sent / took:.0f} 1/s")
     print(f"CPU share of the server: {used / 1e7 / took:.1f} %")
     print(f"CPU time of the server for a number: {used / 1e3 / sent:.1f} us")
-    print(f"resident memory of the server: {resident} KB")
+    print(f"resident memory of the server: {resident} KiB")
     print(f"numbers for which the kernel had no room: {lost_here}")
     print(f"clients counted wrongly: {len(wrong)}")
     for line in wrong[:10]:

@@ -55,9 +55,9 @@ def elect(place, port):
 
 def tell(figures, what, pid, bar=None):
     whole, own, file = status(pid, *PARTS)
-    figures.add(what, whole, "KB", bar=bar)
-    figures.add("  of it the process' own", own, "KB")
-    figures.add("  of it pages of the program's file, which the kernel may drop", file, "KB")
+    figures.add(what, whole, "KiB", bar=bar)
+    figures.add("  of it the process' own", own, "KiB")
+    figures.add("  of it pages of the program's file, which the kernel may drop", file, "KiB")
 
 
 def touched(figures, board, port):
@@ -68,7 +68,7 @@ def touched(figures, board, port):
                    check=True, stdout=subprocess.DEVNULL)
     rollup = Path(f"/proc/{board.pid}/smaps_rollup").read_text()
     used = int(re.search(r"^Referenced:\s+(\d+)", rollup, re.M)[1])
-    figures.add("  of it in use while it answers 10,000 WHOIS", used, "KB")
+    figures.add("  of it in use while it answers 10,000 WHOIS", used, "KiB")
 
 
 def peers(figures):

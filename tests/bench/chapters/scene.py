@@ -17,6 +17,10 @@ GIVEN_UP = 20.0
 SECONDS = {"1s": 1.0, "100ms": 0.1, "50ms": 0.05, "10ms": 0.01}
 
 
+class NoMaster(Exception):
+    """A group that has none: the scene is not played."""
+
+
 class Scene:
     """`kind` is a Group."""
 
@@ -47,7 +51,7 @@ class Scene:
             if moment - since > max(0.6, 2.2 * self.seconds):
                 break
         if heard is None:
-            raise AssertionError(f"no master for {GIVEN_UP} s")
+            raise NoMaster(f"no master for {GIVEN_UP:.0f} s")
         time.sleep(random.uniform(0, self.seconds))
         self.tap.drain()
         return next(host for host in self.hosts if host.address == heard)
@@ -172,4 +176,5 @@ def tell(pipe, job):
     try:
         pipe.send(job())
     except Exception as error:  # noqa: BLE001 it is told, and the others go on
-        pipe.send(RuntimeError(f"{type(error).__name__}: {error}"))
+        told = str(error) if isinstance(error, NoMaster) else f"{type(error).__name__}: {error}"
+        pipe.send(RuntimeError(told))

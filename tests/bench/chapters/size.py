@@ -12,8 +12,8 @@ def measure(figures):
     for kind, bar in (("armv4t", BAR_KB), ("armv5te", None), ("host", None)):
         binary = build(kind)
         if binary:
-            figures.add(f"size of the {kind} build", Path(binary).stat().st_size / 1024, "KB", bar=bar)
+            figures.add(f"size of the {kind} build", Path(binary).stat().st_size / 1024, "KiB", bar=bar)
         else:
             figures.skip(f"size of the {kind} build", "not built; `make firmware`")
     figures.add("size of this machine's dynamic build", Path(lab.program()).stat().st_size / 1024,
-                "KB")
+                "KiB")
