@@ -257,6 +257,7 @@ impl Hook {
         let address = text(call.address);
         let (vote, epoch) = (call.vote.to_string(), call.epoch.to_string());
         let (master, port) = (text(call.master), call.port.to_string());
+        let pid = std::process::id().to_string();
         let program = self.program.as_os_str();
         let [role, at, of, round] = [call.role, &address, &vote, &epoch].map(OsStr::new);
         let child = Child::start(&Start {
@@ -270,6 +271,7 @@ impl Hook {
                 ("BOARDROOM_EPOCH", Some(&epoch)),
                 ("BOARDROOM_MASTER", Some(&master)),
                 ("BOARDROOM_PORT", Some(&port)),
+                ("BOARDROOM_PID", Some(&pid)),
             ],
             input: None,
             output: Some(writer.as_fd()),

@@ -100,6 +100,7 @@ const LONG: Duration = Duration::from_secs(20);
 #[test]
 fn a_program_is_told_by_arguments_and_environment_and_its_words_are_logged() {
     let script = r#"echo "$@" $BOARDROOM_ROLE $BOARDROOM_ADDRESS $BOARDROOM_VOTE $BOARDROOM_EPOCH $BOARDROOM_PORT
+        [ "$BOARDROOM_PID" = $PPID ] || echo "not by $BOARDROOM_PID"
         printf 'bad\033[2J' >&2"#;
     let (hook, lines, _) = run("told", script, LONG, &[(0, "master")]);
     assert_eq!(hook.counts.succeeded, 1);

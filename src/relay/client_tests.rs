@@ -252,12 +252,23 @@ fn get_prints_what_is_kept_once_and_leaves() {
     // The acknowledgement was lost: once more, but not printed again.
     assert_eq!(scene.hear(first)[0], "7/ack/1111111111/2222222222/one");
     scene.hear("8/send/2222222222/1111111111/one");
+    scene.wait(Duration::from_millis(500));
     scene.hear("1/send/server/1111111111/");
     assert_eq!(scene.said, ["2222222222: one", "2222222222: one"]);
     assert_eq!(scene.exit, Some(0));
+}
 
+#[test]
+fn get_waits_half_a_second_for_what_other_servers_keep() {
     let mut scene = Scene::new(Task::Get);
     scene.start();
+    for _ in 0..5 {
+        scene.hear("1/send/server/1111111111/");
+        assert_eq!(scene.exit, None);
+        let sent = scene.wait(Duration::from_millis(100));
+        assert_eq!(sent, ["1/get/1111111111//"]);
+    }
+    assert!(scene.said.is_empty());
     scene.hear("1/send/server/1111111111/");
     assert_eq!((scene.exit, &scene.said[0][..]), (Some(1), "! no messages"));
 }

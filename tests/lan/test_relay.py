@@ -47,6 +47,15 @@ def test_three_messages_across_five_servers_once_and_in_order(make_line):
         line.close()
 
 
+def test_a_first_get_waits_for_what_another_server_keeps(make_line):
+    """Nobody knew where the client is before it asked."""
+    line = make_line(5)
+    for text in ("one", "two"):
+        assert line.run_client(A, 0, "send", B, text).code == 0
+    got = line.run_client(B, 4, "get")
+    assert (got.code, got.stdout) == (0, f"{A}: one\n{A}: two\n"), got.stderr
+
+
 def test_a_late_destination_gets_its_mail_wherever_it_comes(make_line):
     line = make_line()
     for text in ("first", "second"):

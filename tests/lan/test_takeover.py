@@ -349,7 +349,7 @@ def hook_of_readme(folder, host):
     """The hook that README.md names, with a pid file for each host of this
     machine and the program under test."""
     name = "board/hooks/tracker-on-master"
-    assert f"--on-change {name}\n" in (lab.ROOT / "README.md").read_text()
+    assert f"--guardian --on-change {name}\n" in (lab.ROOT / "README.md").read_text()
     path = folder / f"tracker-on-master-{host.number}"
     path.write_text(f"#!/bin/sh\nexport BOARDROOM={lab.program()}\n"
                     f"export TRACKER_PIDFILE={folder}/{host.number}.pid\n"
@@ -376,7 +376,7 @@ def test_a_service_follows_the_master(make_lan, tmp_path):
     try:
         wait_for(asked, 20, "the tracker on the first master")
         (pid_file,) = tmp_path.glob("*.pid")
-        trackers.append(int(pid_file.read_text()))
+        trackers.append(int(pid_file.read_text().split()[0]))
         assert pid_file.stem == first.rsplit(".", 1)[1]
         # The machine dies: the board and what runs on it.
         boards[first].kill()
@@ -385,7 +385,7 @@ def test_a_service_follows_the_master(make_lan, tmp_path):
         second = next_claim(observer, but=first)
         wait_for(asked, 20, "the tracker on the next master")
         (pid_file,) = tmp_path.glob("*.pid")
-        trackers.append(int(pid_file.read_text()))
+        trackers.append(int(pid_file.read_text().split()[0]))
         assert pid_file.stem == second.rsplit(".", 1)[1]
         # In good order the tracker ends with the office.
         assert boards[second].stop() == 0
@@ -395,6 +395,6 @@ def test_a_service_follows_the_master(make_lan, tmp_path):
             host.close()
         for path in tmp_path.glob("*.pid"):
             try:
-                os.kill(int(path.read_text()), signal.SIGKILL)
-            except (ProcessLookupError, ValueError):
+                os.kill(int(path.read_text().split()[0]), signal.SIGKILL)
+            except (ProcessLookupError, IndexError):
                 pass

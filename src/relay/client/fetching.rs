@@ -75,6 +75,8 @@ impl Client {
         }
         self.progress(turn);
         match self.config.task {
+            // Asked again by the timer.
+            Task::Get if self.has_arrived.is_some_and(|at| turn.now < at) => {}
             Task::Get => {
                 if self.received == 0 {
                     turn.complain("no messages");

@@ -26,6 +26,9 @@ const KNOCK_EVERY: Duration = Duration::from_millis(100);
 const KNOCK_SLOWLY: Duration = Duration::from_secs(1);
 /// How often a new client tells its server that it is still there.
 const STAY_EVERY: Duration = Duration::from_secs(5);
+/// So long a get goes on asking: only now do the other servers hear where this
+/// client is, and send on what they have kept for it.
+const ARRIVES_WITHIN: Duration = Duration::from_millis(500);
 /// Gets that must be answered as an existing server does, and handshakes not at
 /// all, before the server is taken for one: some may just have been lost.
 const OLD_AFTER: u32 = 8;
@@ -112,6 +115,8 @@ pub struct Client {
     config: Config,
     server: SocketAddrV4,
     link: Link,
+    /// From when on a get may end.
+    has_arrived: Option<Instant>,
     timers: [Option<Instant>; TIMERS.len()],
     /// The number of the next message.
     number: u32,
@@ -142,6 +147,7 @@ impl Client {
             config,
             server: SocketAddrV4::new(core::net::Ipv4Addr::UNSPECIFIED, 0),
             link: Link::Nowhere,
+            has_arrived: None,
             timers: [None; TIMERS.len()],
             number: 0,
             outgoing: None,
@@ -191,6 +197,7 @@ impl Client {
         };
         self.set(Timer::GiveUp, Some(turn.now + self.config.timeout));
         if self.config.task == Task::Get {
+            self.has_arrived = Some(turn.now + ARRIVES_WITHIN);
             // The old way does for every server: one answer to each get.
             self.send(wire::handshake(self.config.id, Speaks::Old), turn);
             self.link = Link::Old;

@@ -1,0 +1,156 @@
+"""board/hooks/tracker-on-master with several boards on one machine: each has
+its tracker while it is master, and takes no other board's away."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import lab
+import pytest
+from lab import wait_for
+from test_match import results
+
+HOOK = lab.ROOT / "board/hooks/tracker-on-master"
+SHELLS = ("dash", "busybox sh")
+
+
+def processes():
+    """Number and words of each process."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            yield int(folder.name), words
+
+
+def trackers(port):
+    """Process number by address of the trackers with this TCP port."""
+    return {words[words.index("--address") + 1]: pid for pid, words in processes()
+            if words[1:3] == ["match", "tracker"] and str(port) in words}
+
+
+@pytest.fixture
+def variables(tmp_path):
+    """The hook's. Whatever becomes of the test, its trackers end."""
+    port = lab.free_port()
+    yield {"BOARDROOM": lab.program(), "TRACKER_PORT": str(port),
+           "XDG_RUNTIME_DIR": str(tmp_path)}
+    for pid in trackers(port).values():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+class Team:
+    def __init__(self, loopback, variables, *options):
+        self.place, self.variables = loopback, variables
+        self.options = ("--interval", "100ms", "--on-change", HOOK, *options)
+        self.boards = {}
+        for number in (2, 3, 4):
+            self.start(number)
+        self.tracker_port = variables["TRACKER_PORT"]
+        self.auto = ["--server", "auto", "--interface", "lo", "--port", self.tracker_port,
+                     "--election-port", loopback.port]
+
+    def start(self, number):
+        board = self.place.board(number, *self.options, env=self.variables)
+        self.boards[board.address] = board
+
+    def master(self, but=None):
+        def one():
+            told = self.place.run("whois", self.place.port, "--interface", "lo",
+                                  "--timeout", "200ms")
+            found = told.stdout.split()[3] if told.code == 0 else None
+            return found if found != but else None
+
+        return wait_for(one, 10, "a master")
+
+    def ask(self, find=3):
+        return self.place.run("match", "client", "C1", "--rounds", "1", "--find", find,
+                              *self.auto, seconds=15)
+
+
+def test_orderly_hand_overs_on_one_machine_leave_the_masters_tracker(loopback, variables):
+    team = Team(loopback, variables)
+    master = team.master()
+    for _ in range(4):
+        wait_for(lambda: list(trackers(team.tracker_port)) == [master], 5, "its tracker only")
+        assert team.boards[master].stop() == 0
+        last, master = master, team.master(but=master)
+        wait_for(lambda: master in trackers(team.tracker_port), 5, "the next tracker")
+        time.sleep(0.3)
+        told = team.ask()
+        assert told.code == 1 and "No match" in told.stdout, told.stderr
+        assert list(trackers(team.tracker_port)) == [master]
+        team.start(int(last.rsplit(".", 1)[1]))
+    loopback.close()
+    wait_for(lambda: trackers(team.tracker_port) == {}, 5, "the last one's end")
+
+
+@pytest.mark.parametrize("options", [(), ("--guardian",)], ids=["alone", "guardian"])
+def test_servers_leave_the_tracker_of_a_board_that_was_killed(loopback, variables, options):
+    team = Team(loopback, variables, *options)
+    master = team.master()
+    loopback.boardroom("match", "server", "S1", "--number", 3, "--wait", *team.auto)
+    wait_for(lambda: results(team.ask().stdout) == ["S1"], 10, "the server")
+    victim = team.boards[master].pid
+    if options:
+        victim = int(Path(f"/proc/{victim}/task/{victim}/children").read_text())
+    os.kill(victim, signal.SIGKILL)
+    if not options:
+        team.boards[master].popen.wait()
+    team.master(but=master)
+    wait_for(lambda: results(team.ask().stdout) == ["S1"], 10, "the server at the new master")
+    assert master not in trackers(team.tracker_port)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_each_call_in_each_shell(shell, variables):
+    if not shutil.which(shell.split()[0]):
+        pytest.skip(f"no {shell}")
+    port = variables["TRACKER_PORT"]
+    boards = [subprocess.Popen(["sleep", "60"]) for _ in range(3)]
+
+    def call(board, *words):
+        told = subprocess.run([*shell.split(), HOOK, *words, "7", "3"], capture_output=True,
+                              text=True, timeout=10, env={
+                                  **os.environ, **variables, "BOARDROOM_PID": str(board.pid)})
+        assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+
+    def listens(address):
+        with contextlib.suppress(OSError), contextlib.closing(
+                lab.socket.create_connection((address, int(port)), 1)):
+            return True
+
+    try:
+        one, two, three = boards
+        call(one, "slave", "-")
+        call(one, "master", "127.0.0.2")
+        call(two, "slave", "127.0.0.3")
+        call(two, "master", "127.0.0.3")
+        wait_for(lambda: listens("127.0.0.2") and listens("127.0.0.3"), 5, "both")
+        first = trackers(port)
+        call(one, "won", "127.0.0.2")
+        assert trackers(port) == first, "it goes on"
+        # Another address, of which `slave` was told, or was not.
+        call(one, "slave", "127.0.0.5")
+        assert list(trackers(port)) == ["127.0.0.3"]
+        call(one, "master", "127.0.0.5")
+        call(one, "master", "127.0.0.6")
+        wait_for(lambda: listens("127.0.0.6"), 5, "the other address")
+        assert sorted(trackers(port)) == ["127.0.0.3", "127.0.0.6"]
+        # It was killed, and begins anew: the old one ends.
+        one.kill()
+        one.wait()
+        call(three, "slave", "-")
+        assert list(trackers(port)) == ["127.0.0.3"]
+        # Or it ends by itself, without a further call.
+        two.kill()
+        two.wait()
+        wait_for(lambda: trackers(port) == {}, 5, "the end of what is nobody's")
+    finally:
+        for board in boards:
+            board.kill()
+            board.wait()
