@@ -145,8 +145,12 @@ pub fn whois(options: &Options) -> Outcome {
 
 /// Runs `vote` to its exit code.
 pub fn vote(options: &Options) -> Outcome {
-    let (to, sockets) = match options.to {
-        Some(to) => (to, vec![bind_or_any(Ipv4Addr::UNSPECIFIED, options.port)?]),
+    let (to, sockets, hears_votes) = match options.to {
+        Some(to) => {
+            let socket = bind_or_any(Ipv4Addr::UNSPECIFIED, options.port)?;
+            // Whether votes come by here depends on where that is.
+            (to, vec![socket], false)
+        }
         None => {
             // An election is held on one network: the one that `serve` takes.
             let networks = networks(options.interface.as_deref())?;
@@ -156,13 +160,18 @@ pub fn vote(options: &Options) -> Outcome {
             let mut sockets = vec![bind_or_any(one.address, options.port)?];
             // Votes are broadcast to the election's port: heard here even if a
             // board of this machine owns that port.
-            for at in [one.broadcast, Ipv4Addr::BROADCAST] {
-                sockets.extend(Udp::bind(SocketAddrV4::new(at, options.port), Shared(true)));
-            }
-            (SocketAddrV4::new(one.broadcast, options.port), sockets)
+            let to = SocketAddrV4::new(one.broadcast, options.port);
+            let broadcast = Udp::bind(to, Shared(true));
+            let hears_votes = broadcast.is_ok();
+            sockets.extend(broadcast);
+            sockets.extend(bind(Ipv4Addr::BROADCAST, options.port, Shared(true)));
+            (to, sockets, hears_votes)
         }
     };
     let asked = ask(options, sockets, vec![to], Question::vote)?;
+    if hears_votes && asked.votes().is_empty() && asked.verdict() != Verdict::Nobody {
+        super::tell(&unvoted(options.keys.is_some()));
+    }
     match asked.verdict() {
         Verdict::Nobody if !asked.met_somebody() => Err(Failure::new(
             1,
@@ -181,6 +190,15 @@ pub fn vote(options: &Options) -> Outcome {
             "hold the election again, and see whether all of them hear each other",
         )),
     }
+}
+
+/// There is a master, but nobody voted: it is no failure, yet no election.
+fn unvoted(with_key: bool) -> Failure {
+    let mut told = String::from("no vote was heard: that is the master of an earlier election");
+    if !with_key {
+        told.push_str(" (boards with a key count only calls signed with it: --key-file)");
+    }
+    Failure::new(0, told)
 }
 
 fn several(what_to_do: &str) -> Failure {

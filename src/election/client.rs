@@ -10,7 +10,8 @@
 //! ```
 
 use super::proof::{Proof, Standing};
-use super::rank::Rank;
+use super::rank::{Epoch, Rank};
+use super::seal::checked_trailer;
 use super::wire::{self, Datagram, Text};
 use crate::time::{Duration, Instant};
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -108,6 +109,8 @@ pub struct Question {
     outgoing: Option<Outgoing>,
     pub(super) masters: Vec<Ipv4Addr>,
     votes: Vec<Rank>,
+    /// The latest round that a vote was of.
+    voted: Epoch,
     pub(super) proof: Option<Proof>,
     /// What is told at the end.
     pub(super) heard: VecDeque<Heard>,
@@ -141,6 +144,7 @@ impl Question {
             outgoing: None,
             masters: Vec::new(),
             votes: Vec::new(),
+            voted: Epoch::NONE,
             proof: None,
             heard: VecDeque::new(),
         }
@@ -157,7 +161,8 @@ impl Question {
             return self.handle_signed(now, from, bytes);
         }
         if let Ok(Text::Vote(rank)) = wire::parse(bytes) {
-            return self.handle_vote(now, rank);
+            let epoch = checked_trailer(bytes).map(|trailer| trailer.epoch);
+            return self.handle_vote(now, rank, epoch);
         }
         let (name, address) = wire::answer_of(bytes)?;
         match self.step {
@@ -181,7 +186,22 @@ impl Question {
         })
     }
 
-    pub(super) fn handle_vote(&mut self, now: Instant, rank: Rank) -> Option<Heard> {
+    /// Takes a vote; an old program's has no epoch.
+    pub(super) fn handle_vote(
+        &mut self,
+        now: Instant,
+        rank: Rank,
+        epoch: Option<Epoch>,
+    ) -> Option<Heard> {
+        // Behind the answer a late board may vote yet; but where nobody did, or
+        // in an earlier round, it is the master that mends an earlier one (R6).
+        let earlier = epoch.is_some_and(|epoch| self.voted.is_after(epoch));
+        if matches!(self.step, Step::Listening { .. }) && (self.votes.is_empty() || earlier) {
+            return None;
+        }
+        if let Some(epoch) = epoch.filter(|epoch| epoch.is_after(self.voted)) {
+            self.voted = epoch;
+        }
         if let Step::Collecting { last_vote, .. } = &mut self.step {
             *last_vote = Some(now);
         }

@@ -273,3 +273,37 @@ fn a_repeated_vote_is_no_news_and_a_flood_is_not_kept() {
     assert_eq!(question.masters.len(), MASTERS_KEPT);
     assert_eq!(question.verdict(), Verdict::Several);
 }
+
+fn sealed_vote(address: &str, vote: u8, epoch: u32) -> Datagram {
+    let rank = Rank {
+        vote,
+        address: ip(address),
+    };
+    let trailer = wire::Trailer {
+        epoch: Epoch(epoch),
+        ..wire::Trailer::default()
+    };
+    wire::build_with_trailer(Text::Vote(rank), trailer, wire::checksum)
+}
+
+/// A master that is asked says its vote again where that may mend something.
+#[test]
+fn behind_the_answer_no_vote_of_an_earlier_round_is_shown() {
+    let mend = sealed_vote("10.3.52.2", 7, 4);
+    for voted in [false, true] {
+        let mut question = Question::vote(at(0), TIMEOUT, true);
+        if voted {
+            let vote = sealed_vote("10.3.52.9", 3, 5);
+            let heard = question.handle_datagram(at(1), FROM, &vote);
+            assert_eq!(heard, heard_vote("10.3.52.9", 3));
+        }
+        question.handle_timeout(question.poll_timeout().unwrap());
+        let answer = answer("Peter", "10.3.52.2");
+        assert!(question.handle_datagram(at(401), FROM, &answer).is_some());
+        assert_eq!(question.handle_datagram(at(402), FROM, &mend), None);
+        assert_eq!(question.votes().len(), usize::from(voted));
+        let late = sealed_vote("10.3.52.4", 8, 5);
+        let heard = question.handle_datagram(at(403), FROM, &late);
+        assert_eq!(heard, voted.then(|| heard_vote("10.3.52.4", 8)).flatten());
+    }
+}

@@ -50,7 +50,7 @@ pub(super) struct Proof {
     proven: Vec<Ipv4Addr>,
     /// The sessions of the boards that introduced themselves.
     sessions: Vec<(Ipv4Addr, u32)>,
-    /// Votes that overtook their board's introduction.
+    /// Votes that overtook their board's introduction, or the call.
     early: Vec<(SocketAddrV4, Datagram)>,
     /// The round before the one that was called.
     before: Epoch,
@@ -147,11 +147,15 @@ impl Question {
                 self.on_claim(rank.address, standing)
             }
             Text::Whois if answers && fits(proof.nonce) => self.on_introduction(now, from, trailer),
-            // A board also tells its vote of the present round to who asks it.
+            // A board also tells its vote of the present round to who asks it:
+            // before the call it is not known yet which one that is.
             Text::Vote(rank) if trailer.epoch.is_after(proof.before) => {
-                match proof.session_of(*from.ip()) {
-                    Some(session) => fits(session).then(|| self.handle_vote(now, rank))?,
-                    None => self.keep_early(from, bytes),
+                let session = proof.session_of(*from.ip());
+                let meeting = matches!(self.step, Step::Meeting { .. });
+                match session {
+                    Some(session) if !fits(session) => None,
+                    Some(_) if !meeting => self.handle_vote(now, rank, Some(trailer.epoch)),
+                    _ => self.keep_early(from, bytes),
                 }
             }
             _ => None,
@@ -221,7 +225,7 @@ impl Question {
             proof.sessions.push((*from.ip(), session));
         }
         if !matches!(self.step, Step::Meeting { .. }) {
-            self.hear_early(now, from);
+            self.hear_early(now, |voter| voter == from);
         } else {
             // One that is behind would begin a round which the others are in,
             // or have had.
@@ -257,6 +261,8 @@ impl Question {
             last_vote: None,
         };
         self.send(Some(to), call);
+        // Another's call may have been faster than this one.
+        self.hear_early(now, |_| true);
     }
 
     fn keep_early(&mut self, from: SocketAddrV4, bytes: &[u8]) -> Option<Heard> {
@@ -267,12 +273,12 @@ impl Question {
         None
     }
 
-    /// Takes the votes that came before their board's introduction.
-    fn hear_early(&mut self, now: Instant, from: SocketAddrV4) {
+    /// Takes the votes that came too early, of those boards that are `meant`.
+    fn hear_early(&mut self, now: Instant, meant: impl Fn(SocketAddrV4) -> bool) {
         let Some(proof) = &mut self.proof else { return };
         let (theirs, others) = core::mem::take(&mut proof.early)
             .into_iter()
-            .partition(|(voter, _)| *voter == from);
+            .partition(|&(voter, _)| meant(voter));
         proof.early = others;
         let theirs: Vec<(SocketAddrV4, Datagram)> = theirs;
         for (voter, vote) in theirs {

@@ -266,3 +266,39 @@ fn where_nobody_has_the_key_nobody_is_called() {
     assert_eq!(sent, 3);
     assert!(!question.met_somebody());
 }
+
+/// A board with failover tells its vote of the moment behind its introduction:
+/// that is the last round's, unless another's call came first.
+#[test]
+fn a_vote_from_before_the_call_counts_only_if_it_is_of_a_later_round() {
+    for epoch in [8, 9, 10] {
+        let mut question = Question::vote(now(0), TIMEOUT, true).with_key(now(0), &keys("ab"));
+        let nonce = nonce_of(&question.poll_transmit().unwrap().bytes, &keys("ab"));
+        let mut trailer = Trailer {
+            flags: flag::BOUND | flag::INTRODUCE,
+            epoch: Epoch(9),
+            word: 3,
+            about: Some(Ipv4Addr::from(SESSION)),
+        };
+        let introduction = signed(&keys("ab"), Text::Whois, trailer, nonce);
+        let rank = Rank {
+            vote: 4,
+            address: *FROM.ip(),
+        };
+        trailer = Trailer {
+            epoch: Epoch(epoch),
+            ..Trailer::default()
+        };
+        let vote = signed(&keys("ab"), Text::Vote(rank), trailer, SESSION);
+        let forged = Rank { vote: 9, ..rank };
+        let forged = signed(&keys("cd"), Text::Vote(forged), trailer, SESSION);
+        for bytes in [vote, introduction, vote, forged] {
+            assert_eq!(question.handle_datagram(now(1), FROM, &bytes), None);
+        }
+        question.handle_timeout(now(51));
+        let later = (epoch > 9).then_some(Heard::Vote(rank));
+        assert_eq!(question.poll_heard(), later, "round {epoch}");
+        assert_eq!(question.poll_heard(), None);
+        assert_eq!(question.votes().len(), usize::from(epoch > 9));
+    }
+}

@@ -331,7 +331,7 @@ impl Board {
 
 /// The trailer, if the datagram has one whose checksum fits; else the message
 /// is a plain one, as old programs send it.
-fn checked_trailer(bytes: &[u8]) -> Option<Trailer> {
+pub(super) fn checked_trailer(bytes: &[u8]) -> Option<Trailer> {
     let (trailer, tag) = wire::trailer(bytes)?;
     (wire::checksum(wire::signed_part(bytes)?) == tag).then_some(trailer)
 }

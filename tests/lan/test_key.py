@@ -269,3 +269,36 @@ def test_a_judge_takes_no_key(loopback, keys):
     for option in (["--key-file", keys[0]], ["--timeout", "1s"], ["--no-newline"]):
         told = loopback.run("judge", *option)
         assert told.code == 2 and option[0] in told.stderr
+
+
+def call(place, *options):
+    """Holds an election: its votes, its master's address, what it says beside."""
+    held = place.run("vote", *place.options, "--json", *options, place.port)
+    assert held.code == 0, held.stderr
+    *votes, end = [json.loads(line) for line in held.stdout.splitlines()]
+    assert end["event"] == "master"
+    assert all(line["event"] == "vote" for line in votes), held.stdout
+    return [(one["vote"], one["address"]) for one in votes], end["address"], held.stderr
+
+
+def test_a_call_shows_its_own_rounds_votes_only(loopback, keys):
+    """Boards tell a client at the election's port their vote of the moment."""
+    boards = [loopback.board(n, "--failover", "--key-file", keys[0]) for n in (2, 3, 4)]
+    lab.wait_for(lambda: master(loopback, "--key-file", keys[0])[0] == 0, 15, "a master")
+    for _ in range(4):
+        votes, winner, beside = call(loopback, "--key-file", keys[0])
+        assert sorted(address for _, address in votes) == [one.address for one in boards], votes
+        assert max(votes, key=lambda vote: messages.rank(vote))[1] == winner
+        assert beside == ""
+
+
+def test_a_call_that_no_board_takes_says_so(loopback, keys):
+    """Without the key nothing is elected: the master is that of an earlier election."""
+    loopback.board(2, "--key-file", keys[0])
+    loopback.board(3, "--key-file", keys[0])
+    votes, elected, _ = call(loopback, "--key-file", keys[0])
+    assert len(votes) == 2
+    for _ in range(2):
+        votes, winner, beside = call(loopback)
+        assert (votes, winner) == ([], elected)
+        assert beside.count("\n") == 1 and "no vote" in beside and "--key-file" in beside
