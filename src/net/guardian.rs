@@ -106,9 +106,10 @@ impl LastWords {
 /// Guards a board, which is this program with the same arguments, until it
 /// ends by its own will or by a signal to this process.
 pub fn run(mut log: Log, pid_file: Option<PathBuf>) -> Outcome {
-    let _pid_file = pid_file.as_deref().map(PidFile::write).transpose()?;
     let signals =
         Signals::take(SIGNALS).map_err(|error| Failure::cannot(format!("signals: {error}")))?;
+    // Whoever reads it may send one at once.
+    let _pid_file = pid_file.as_deref().map(PidFile::write).transpose()?;
     // A kernel before 3.17 has no such memory: the board is started again, and
     // the others find out.
     let memory = memfd_create("last words", MFdFlags::MFD_CLOEXEC).ok();

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import statistics
 import subprocess
@@ -235,6 +236,37 @@ def test_a_guardian_sleeps_and_ends_in_good_order(loopback, tmp_path):
     assert pid_file.read_text() == f"{guardian.pid}\n"
     assert guardian.stop() == 0
     assert not os.path.exists(f"/proc/{child}")
+    assert not pid_file.exists()
+
+
+@pytest.mark.parametrize("options", [
+    (), pytest.param(("--guardian",), marks=starts_itself)])
+def test_impatience_changes_neither_the_exit_code_nor_the_clearing_up(
+        loopback, tmp_path, options):
+    pid_file = tmp_path / "pid"
+    for _ in range(10):
+        board = loopback.board(2, "--pid-file", pid_file, *options)
+        end = time.monotonic() + 5
+        while board.is_running() and time.monotonic() < end:
+            board.signal(signal.SIGTERM)
+        assert board.wait(0.1) == 0, board.stderr
+        assert not pid_file.exists()
+
+
+@starts_itself
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is needed")
+def test_a_guardian_whose_pid_is_known_can_be_ended(loopback, tmp_path):
+    """However long it takes from the pid file to whatever comes next."""
+    pid_file = tmp_path / "pid"
+    delay = "rt_sigprocmask"
+    process = loopback.start([
+        "strace", "-o", "/dev/null", "-e", f"trace={delay}",
+        "-e", f"inject={delay}:delay_enter=200000",
+        lab.program(), "serve", loopback.port, "--guardian", *loopback.options,
+        "--address", "127.0.0.2", "--pid-file", pid_file])
+    wait_for(lambda: pid_file.exists() and pid_file.read_text(), 10, "the pid file")
+    os.kill(int(pid_file.read_text()), signal.SIGTERM)
+    assert process.wait(20) == 0, process.stderr
     assert not pid_file.exists()
 
 
