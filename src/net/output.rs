@@ -64,13 +64,16 @@ impl Output {
     }
 
     fn new(file: io::Result<File>) -> Self {
-        let own = |file| own_terminal(&file).unwrap_or(file);
+        let (file, loss) = match file {
+            Ok(file) => (Some(own_terminal(&file).unwrap_or(file)), None),
+            Err(error) => (None, Some(loss_of(&error))),
+        };
         Self {
-            file: file.ok().map(own),
+            file,
             buffer: VecDeque::new(),
             lines_dropped: 0,
             is_log: false,
-            loss: None,
+            loss,
         }
     }
 
@@ -287,5 +290,13 @@ mod tests {
         assert!(!output.flush());
         let told = &output.loss().unwrap().message;
         assert!(told.ends_with("No space left on device"), "{told}");
+    }
+
+    #[test]
+    fn an_output_that_cannot_be_had_is_a_loss() {
+        let mut output = Output::new(Err(io::Error::from_raw_os_error(libc::EMFILE)));
+        assert!(!output.is_open());
+        let told = &output.loss().unwrap().message;
+        assert!(told.contains("standard output"), "{told}");
     }
 }

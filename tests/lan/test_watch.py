@@ -1,5 +1,6 @@
 """`watch`: a table on a terminal, lines elsewhere; it only listens."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -319,3 +320,17 @@ def test_a_port_that_is_not_shared_is_exit_code_4(loopback):
     told = loopback.run("watch", loopback.port, "--interface", "lo")
     assert told.code == 4 and str(loopback.port) in told.stderr
     other.close()
+
+
+def test_without_file_descriptors_it_says_so_and_ends(loopback):
+    """At whichever step they run out."""
+    ended = 0
+    for limit in range(3, 8):
+        watch = loopback.start(["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh",
+                                lab.program(), "watch", loopback.port, *loopback.options])
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = watch.wait(0.3)
+            assert code != 0 and watch.stderr, f"{limit} descriptors: {code}, {watch.stderr}"
+            ended += 1
+        watch.stop()
+    assert ended
