@@ -47,8 +47,8 @@ pub enum Event<'a> {
     Line { text: &'a [u8] },
     /// Standard input has ended.
     InputEnded,
-    /// An [`Action::Append`] or [`Action::Rewrite`] of the event before could
-    /// not be done, and none of the actions behind it was.
+    /// An [`Action::Append`] or [`Action::Rewrite`] could not be done. None of
+    /// the actions was that [`Turn::actions`] had after the event before.
     JournalFailed,
     /// SIGUSR1: print what there is to know.
     Report,
@@ -92,7 +92,8 @@ pub struct Turn<'a> {
     pub now: Instant,
     /// Random numbers, from the operating system or from a seed.
     pub entropy: &'a mut dyn Entropy,
-    /// What the service asks for, in order.
+    /// What the service asks for, in order. What earlier events asked for and
+    /// is not done yet stands in front.
     pub actions: &'a mut Vec<Action>,
 }
 

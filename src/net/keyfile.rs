@@ -36,7 +36,14 @@ pub fn read(path: &Path) -> Result<Keyring, String> {
             path.display()
         ));
     }
-    let bytes = files::contents(&file, FILE_MAX).map_err(cannot)?;
+    let bytes = files::contents(&file, FILE_MAX + 1).map_err(cannot)?;
+    // Cut where the limit is, half a key would be taken for one.
+    if bytes.len() > FILE_MAX {
+        return Err(format!(
+            "{named} is longer than {} KiB; leave only the keys in it",
+            FILE_MAX / 1024
+        ));
+    }
     let text = String::from_utf8(bytes).map_err(|_| format!("{named} is no text"))?;
     Keyring::parse(&text).map_err(|error| format!("{named}: {error}"))
 }
@@ -157,6 +164,14 @@ mod tests {
             let error = read(&folder.file(text, 0o600)).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
+        let key = "cd".repeat(64);
+        let fits = format!("#{}\n{key}", "x".repeat(FILE_MAX - 2 - key.len()));
+        assert_eq!(
+            read(&folder.file(fits.as_bytes(), 0o600)).unwrap().count(),
+            1
+        );
+        let error = read(&folder.file(format!("#{fits}").as_bytes(), 0o600)).unwrap_err();
+        assert!(error.contains("is longer than 16 KiB"), "{error}");
         let error = read(&folder.0.join("missing")).unwrap_err();
         assert!(error.contains("keygen"), "{error}");
         let error = read(&folder.0).unwrap_err();

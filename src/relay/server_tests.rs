@@ -555,6 +555,84 @@ fn nothing_is_confirmed_while_the_spool_cannot_be_written() {
     );
 }
 
+/// What the failed turn took is not there: neither counted nor delivered, and
+/// taken once when its sender tries again.
+#[test]
+fn what_the_spool_did_not_take_was_not_taken() {
+    let mut scene = Scene::with_spool(Some(Vec::new()));
+    scene.client_says(4000, "1/handshake/1111111111//v1");
+    scene.server_says(1, "1/alive/10.0.0.1//");
+    scene.client_says(4000, "500/send/1111111111/2222222222/kept");
+    scene.client_says(4000, "501/send/1111111111/2222222222/lost");
+    scene.event(Event::JournalFailed);
+    assert_eq!(scene.count(Count::Taken), 1, "the one before is");
+    let refused = [":4000 501/refused/server/1111111111/the spool cannot be written"];
+    let again = "501/send/1111111111/2222222222/lost";
+    assert_eq!(scene.client_says(4000, again), refused);
+    scene.wait(ALIVE_EVERY);
+    // Another server's is not confirmed either, and taken when it is repeated.
+    let offer = "600/send/3333333333/2222222222/from 1";
+    scene.server_says(1, offer);
+    scene.event(Event::JournalFailed);
+    scene.wait(ALIVE_EVERY);
+    assert_eq!(scene.count(Count::Taken), 1);
+    let taken = ["1 600/taken/server/3333333333/2222222222"];
+    assert_eq!(scene.server_says(1, offer), taken);
+    let mut texts = Vec::new();
+    for _ in 0..3 {
+        let sent = scene.client_says(5000, "1/get/2222222222//").pop().unwrap();
+        let frame = sent.strip_prefix(":5000 ").unwrap().to_owned();
+        let fields: Vec<&str> = frame.split('/').collect();
+        texts.push(fields[4..].join("/"));
+        let ack = format!("{}/ack/2222222222/{}/{}", fields[0], fields[2], fields[4]);
+        scene.client_says(5000, &ack);
+    }
+    assert_eq!(texts, ["kept", "from 1", ""]);
+    assert_eq!(
+        scene.client_says(4000, again),
+        [":4000 501/taken/server/1111111111/2222222222"]
+    );
+}
+
+/// Several datagrams are one turn: all of them are taken, or none.
+#[test]
+fn a_turn_that_the_spool_did_not_take_is_withdrawn_as_a_whole() {
+    let mut scene = Scene::with_spool(Some(Vec::new()));
+    let mut actions = Vec::new();
+    for number in 500..503 {
+        let frame = format!("{number}/send/1111111111/2222222222/hi");
+        let mut turn = Turn {
+            now: scene.now,
+            entropy: &mut scene.random,
+            actions: &mut actions,
+        };
+        let bytes = frame.as_bytes();
+        let from = client(4000);
+        scene
+            .server
+            .handle(Event::Datagram { from, bytes }, &mut turn);
+    }
+    assert_eq!(scene.count(Count::Taken), 3);
+    scene.event(Event::JournalFailed);
+    assert_eq!(scene.count(Count::Taken), 0);
+    assert_eq!(scene.server.post.count().0, 0);
+}
+
+/// An existing server confirms nothing: what did not go out to it must not be
+/// let go of a second later.
+#[test]
+fn what_was_not_sent_because_the_spool_failed_is_kept() {
+    let mut scene = Scene::with_spool(Some(Vec::new()));
+    scene.client_says(4000, "500/send/1111111111/3333333333/hi");
+    scene.server_says(1, "0000000000/10.0.0.1");
+    scene.wait(Duration::from_secs(10));
+    scene.server_says(1, "3333333333/10.0.0.1");
+    scene.event(Event::JournalFailed);
+    let sent = scene.wait(Duration::from_secs(10));
+    let frame = "1 1/send/1111111111/3333333333/hi".to_owned();
+    assert!(sent.contains(&frame), "{sent:?}");
+}
+
 #[test]
 fn the_report_tells_neighbours_and_counters() {
     let mut scene = Scene::with_old_neighbours();

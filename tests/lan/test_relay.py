@@ -229,13 +229,15 @@ def test_a_full_disk_confirms_nothing(make_line, tmp_path):
     assert codes[-1].code == 1, "the disk is full"
     assert server.is_running(), server.stderr
     taken = sum(one.code == 0 for one in codes)
+    status = place.run("relay", "status", "--server", servers[0]).stdout
+    assert f" kept {taken} in 1 " in status and f" taken {taken} " in status, status
     server.signal(signal.SIGKILL)
     server.wait(5)
     again = place.boardroom("relay", "server", "--servers", servers[0], "--index", "1",
                             "--spool", tmp_path)
     lab.wait_for(lambda: "ready" in again.stdout, what="the server")
     got = place.run("relay", "client", "--id", B, "--server", servers[0], "get")
-    assert len(got.stdout.splitlines()) >= taken, "what was confirmed is there"
+    assert len(got.stdout.splitlines()) == taken, "what was confirmed is there, and no more"
 
 
 def test_bounds_are_told_to_the_sender(make_line):

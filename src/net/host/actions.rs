@@ -2,7 +2,7 @@
 
 use super::{Finder, Host, Interest, Owner, Pending, Reactor};
 use crate::net::sys::{self, PollFd};
-use crate::service::Action;
+use crate::service::{Action, Event};
 use crate::text::without_number;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -10,7 +10,8 @@ use std::os::fd::AsRawFd;
 impl Host {
     /// Performs what a service asked for. What goes to its journal is on disk
     /// before anything else is done, all of it in one go; if it cannot be, the
-    /// rest is not done: it may promise what could not be kept.
+    /// rest is not done: it may promise what could not be kept. The service
+    /// hears of it before anything else, which would build on that.
     pub(super) fn perform_all(
         &mut self,
         reactor: &mut Reactor,
@@ -19,7 +20,10 @@ impl Host {
     ) {
         if self.store(index, actions).is_err() {
             actions.clear();
-            self.pending.push_back((index, Pending::JournalFailed));
+            self.ask(reactor, index, Event::JournalFailed, actions);
+            if self.store(index, actions).is_err() {
+                actions.clear();
+            }
         }
         for action in actions.drain(..) {
             self.perform(reactor, index, action);

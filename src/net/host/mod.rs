@@ -144,7 +144,6 @@ enum Pending {
     ConnectFailed { to: SocketAddrV4, why: String },
     Closed { peer: Peer },
     Master { address: Option<Ipv4Addr> },
-    JournalFailed,
 }
 
 struct Host {
@@ -342,7 +341,6 @@ impl Host {
                 Pending::Master { address } => {
                     self.tell(reactor, index, Event::Master { address });
                 }
-                Pending::JournalFailed => self.tell(reactor, index, Event::JournalFailed),
             }
         }
     }

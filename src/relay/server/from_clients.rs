@@ -268,6 +268,9 @@ impl Server {
         turn: &mut Turn<'_>,
     ) {
         self.counters.add(Count::Taken);
+        if self.spool.is_on() {
+            self.unsure.push((destination, source, number));
+        }
         self.sources.of(source).here.add(number, number);
         let mail = Mail {
             sort: Sort::Text,

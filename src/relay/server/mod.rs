@@ -10,7 +10,7 @@ mod from_servers;
 mod report;
 
 use super::clients::Clients;
-use super::post::{Limits, Post};
+use super::post::{Limits, Post, Sort};
 use super::seen::Sources;
 use super::spool::{self, Spool};
 use super::table::{Kind, SILENCE, Table};
@@ -48,6 +48,9 @@ pub struct Server {
     is_cramped: bool,
     /// The spool could not be written: until it can be, nothing is confirmed.
     spool_failed: bool,
+    /// Addressee, source and number of the messages whose records are not known
+    /// to be written yet.
+    unsure: Vec<(Id, Id, u32)>,
     /// The journal's bytes that were no record, to be told at the start.
     damaged: usize,
     /// The last number 0–99 given.
@@ -75,6 +78,7 @@ impl Server {
             quiet: config.quiet,
             is_cramped: false,
             spool_failed: false,
+            unsure: Vec::new(),
             damaged: recovered.damaged,
             short: 0,
             start: Instant::ZERO,
@@ -211,25 +215,51 @@ impl Server {
         }
     }
 
+    /// Nothing of the last turn was written, nor sent: what was taken in it is
+    /// not taken after all, and its senders, who have heard nothing, try again.
+    fn spool_failed(&mut self, turn: &Turn<'_>) {
+        self.spool_failed = true;
+        for (id, source, number) in core::mem::take(&mut self.unsure) {
+            let place = self.post.find(id, Sort::Text, source, number);
+            let Some(mail) = place.and_then(|place| self.post.take(id, place)) else {
+                continue;
+            };
+            self.counters.take_back(Count::Taken);
+            let memory = self.sources.of(source);
+            memory.here.remove(number);
+            if mail.hops == 0 {
+                memory.taken.remove(number);
+            }
+        }
+        self.not_sent(|_, at| at == turn.now);
+    }
+
+    /// Mail that was sent so was not: it is kept.
+    fn not_sent(&mut self, so: impl Fn(SocketAddrV4, Instant) -> bool) {
+        for id in self.post.addressees() {
+            if let Some(mailbox) = self.post.of_mut(id) {
+                for mail in &mut mailbox.mails {
+                    mail.sent = mail.sent.filter(|&(to, at)| !so(to, at));
+                }
+            }
+        }
+    }
+
     fn refused(&mut self, to: SocketAddrV4, turn: &mut Turn<'_>) {
         if !self.table.refused(to, turn.now) {
             return self.clients.refused(to);
         }
         // What an existing server refused was not delivered: kept after all.
-        for id in self.post.addressees() {
-            if let Some(mailbox) = self.post.of_mut(id) {
-                for mail in &mut mailbox.mails {
-                    if mail.sent.is_some_and(|(address, _)| address == to) {
-                        mail.sent = None;
-                    }
-                }
-            }
-        }
+        self.not_sent(|address, _| address == to);
     }
 }
 
 impl Service for Server {
     fn handle(&mut self, event: Event<'_>, turn: &mut Turn<'_>) {
+        if turn.actions.is_empty() && event != Event::JournalFailed {
+            // All that was asked for is done.
+            self.unsure.clear();
+        }
         match event {
             Event::Start { .. } => self.begin(turn),
             Event::Timer => {
@@ -242,7 +272,7 @@ impl Service for Server {
             }
             Event::Datagram { from, bytes } => self.received(from, bytes, turn),
             Event::Refused { to } => self.refused(to, turn),
-            Event::JournalFailed => self.spool_failed = true,
+            Event::JournalFailed => self.spool_failed(turn),
             Event::Report => self.report(turn),
             Event::Stop => turn.push(Action::Exit(0)),
             _ => {}

@@ -91,6 +91,13 @@ impl Counters {
         }
     }
 
+    /// What was counted last did not come to be.
+    pub(super) fn take_back(&mut self, count: Count) {
+        if let Some(counter) = self.0.get_mut(count as usize) {
+            *counter = counter.saturating_sub(1);
+        }
+    }
+
     pub(super) fn of(&self, count: Count) -> u32 {
         self.0.get(count as usize).copied().unwrap_or_default()
     }
