@@ -261,6 +261,69 @@ def test_a_winner_waits_until_the_old_masters_hook_has_let_go(loopback, notes):
     client.close()
 
 
+def test_a_second_signal_does_not_give_the_office_away_sooner(loopback, notes):
+    program, noted = notes(2.5)
+    boards = {f"127.0.0.{number}": loopback.board(number, "--quorum", 3, "--on-change", program)
+              for number in (2, 3, 4)}
+    lab.wait_for(lambda: noted()[-1:] and noted()[-1].startswith("end master"), 15,
+                 "a master's hook")
+    time.sleep(1)
+    assert len(noted()) == 2, "the first master stays"
+    old = noted()[-1].split()[2]
+    boards[old].signal(signal.SIGTERM)
+    time.sleep(0.3)
+    boards[old].signal(signal.SIGTERM)
+    lab.wait_for(lambda: len(noted()) >= 6, 15, "the next master's hook")
+    new = noted()[4].split()[2]
+    assert noted()[2:] == [f"begin slave {old}", f"end slave {old}",
+                           f"begin master {new}", f"end master {new}"], boards[old].stderr
+    assert new != old
+    assert boards[old].wait(5) == 0
+
+
+def test_a_resignation_is_of_one_office(loopback, notes, tmp_path):
+    """A board that lost the office while it handed it over, and won another one
+    before its program had let go, keeps that one."""
+    program, noted = notes(5)
+    paths = {f"127.0.0.{number}": tmp_path / f"{number}.sock" for number in (2, 3, 4)}
+    for address, path in paths.items():
+        loopback.board(int(address[-1]), "--interval", "300ms", "--quorum", 3, "--on-change",
+                       program, "--control", path).wait_control(path)
+    client = loopback.client()
+
+    def role(address):
+        return json.loads(loopback.run("status", "--json", "--control", paths[address]).stdout)["role"]
+
+    def lost_and_won_again(address):
+        """Before its program, told `slave` now, has ended."""
+        assert loopback.run("resign", "--control", paths[address]).code == 0
+        begun, lost = time.monotonic(), False
+        while time.monotonic() - begun < 4.4:
+            client.send(messages.VOTE, loopback.broadcast, loopback.port)
+            time.sleep(0.35)
+            found = role(address)
+            if found == "master" and lost:
+                return True
+            lost = lost or found == "slave"
+        return False
+
+    for _ in range(8):
+        old = lab.wait_for(lambda: next((a for a in paths if role(a) == "master"), None), 15,
+                           "a master")
+        lab.wait_for(lambda: noted()[-1:] == [f"end master {old}"], 30, "quiet hooks")
+        told = len(noted())
+        if lost_and_won_again(old):
+            break
+        time.sleep(7)
+    else:
+        pytest.fail("no board won its office again in eight tries")
+    lab.wait_for(lambda: f"end master {old}" in noted()[told:], 30, "its new office")
+    time.sleep(2)
+    assert noted()[told:].count(f"begin slave {old}") == 1
+    assert role(old) == "master"
+    client.close()
+
+
 @pytest.mark.skipif(lab.is_emulated(), reason="this kernel runs no ARM file")
 def test_a_guardian_frees_the_lease_of_a_board_that_died(loopback):
     boards = {f"127.0.0.{n}": loopback.board(n, "--interval", "2s", "--quorum", 3, "--guardian")

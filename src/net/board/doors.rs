@@ -115,13 +115,22 @@ impl Driver {
                 self.log.line(now, Level::Info, "counters", text);
                 continue;
             }
-            if self.is_ending {
-                self.hook = None;
-            }
             self.log
                 .line(now, Level::Info, "end", format!("{signal}: the end"));
+            if self.is_ending {
+                self.end_sooner();
+                continue;
+            }
             self.resign(reactor);
             self.is_ending = true;
+        }
+    }
+
+    /// Asked to end once more: the program is not waited for, unless with a
+    /// quorum an office is kept for it (Q6).
+    fn end_sooner(&mut self) {
+        if !self.hands_over {
+            self.hook = None;
         }
     }
 
@@ -155,6 +164,14 @@ impl Driver {
         hook.call(reactor, call);
     }
 
+    /// The program hears of an office, but not of one that is being handed over:
+    /// it has been told to let go, and that is the last it is to hear of it.
+    fn tell_office(&mut self, reactor: &mut Reactor, role: &'static str) {
+        if !self.hands_over {
+            self.call_hook(reactor, role);
+        }
+    }
+
     pub(super) fn run_hook(&mut self, reactor: &mut Reactor) {
         let Some(hook) = &mut self.hook else { return };
         hook.handle_timeout(reactor);
@@ -183,10 +200,15 @@ impl Driver {
             };
             match notice {
                 Notice::Became(change) if change.role == Role::Master => {
-                    self.call_hook(reactor, "master");
+                    self.tell_office(reactor, "master");
                 }
-                Notice::Became(_) => self.call_hook(reactor, "slave"),
-                Notice::Won(_) => self.call_hook(reactor, "won"),
+                Notice::Became(_) => {
+                    // What was to be handed over is gone; a later office is
+                    // another one.
+                    self.hands_over &= self.is_ending;
+                    self.call_hook(reactor, "slave");
+                }
+                Notice::Won(_) => self.tell_office(reactor, "won"),
                 _ => {}
             }
             let text = notice.to_string();
