@@ -52,6 +52,7 @@ def test_a_first_get_waits_for_what_another_server_keeps(make_line):
     line = make_line(5)
     for text in ("one", "two"):
         assert line.run_client(A, 0, "send", B, text).code == 0
+    time.sleep(2)  # By then they know each other.
     got = line.run_client(B, 4, "get")
     assert (got.code, got.stdout) == (0, f"{A}: one\n{A}: two\n"), got.stderr
 
