@@ -8,6 +8,7 @@ use crate::table::Table;
 use crate::text::visible;
 use crate::time::{Duration, Instant};
 use core::net::SocketAddrV4;
+use std::collections::VecDeque;
 
 /// Connections at once. A newcomer to a full table takes the place of the one
 /// that has been silent the longest.
@@ -24,9 +25,16 @@ pub const ANSWERS_TO_ANSWERS_MAX: u32 = 10;
 
 /// In display mode an answer reads like any text. Two such servers can only be
 /// told from a client by their haste: the same text of the same sender is
-/// answered so often a second. A datagram that bounces between two servers ends
-/// with the first answer that fails to come.
+/// answered at once so often a second. A datagram that bounces between two
+/// servers ends with the first answer that fails to come.
 pub const SAME_TEXTS_MAX: u32 = 100;
+/// From here on systems give ports to clients, which may repeat themselves as
+/// fast as they are answered: they are answered this much later instead.
+pub const CLIENT_PORTS: u16 = 32_768;
+/// See [`CLIENT_PORTS`]. A server with such a port bounces no faster either.
+pub const LATER: Duration = Duration::from_millis(10);
+/// So many answers wait for their time; further ones never come.
+pub const LATE_MAX: usize = 64;
 /// So many texts are counted so in a second; those beyond are in the next.
 const SAME_TEXTS_KEPT: usize = 32;
 
@@ -54,6 +62,8 @@ pub struct Server {
     answers_to_answers: (Instant, u32),
     /// The second that is counted, and whose text came how often in it.
     same_texts: (Instant, Vec<SameText>),
+    /// Answers that wait, the next one first.
+    late: VecDeque<(Instant, SocketAddrV4, Vec<u8>)>,
     counters: Counters,
 }
 
@@ -101,6 +111,7 @@ impl Server {
             next_due: None,
             answers_to_answers: (Instant::ZERO, 0),
             same_texts: (Instant::ZERO, Vec::new()),
+            late: VecDeque::new(),
             counters: Counters::default(),
         }
     }
@@ -115,8 +126,17 @@ impl Server {
             self.counters.from_servers += 1;
             return;
         }
+        let is_hasty = self.mode == Mode::Display && self.bounces(from, text, turn.now);
+        if is_hasty && (from.port() < CLIENT_PORTS || self.late.len() >= LATE_MAX) {
+            self.counters.from_servers += 1;
+            return;
+        }
         let bytes = self.answer(from, Transport::Udp, text, turn);
-        turn.push(Action::Send { to: from, bytes });
+        if is_hasty {
+            self.late.push_back((turn.now + LATER, from, bytes));
+        } else {
+            turn.push(Action::Send { to: from, bytes });
+        }
     }
 
     /// Two servers that answer everything would talk for ever: who sends from
@@ -126,11 +146,9 @@ impl Server {
         if from.port() == self.port || from.port() < SYSTEM_PORTS {
             return true;
         }
-        if self.mode == Mode::Display {
-            return self.bounces(from, text, now);
-        }
-        let reads_like_an_answer = text == wire::NOT_ALPHANUMERIC.as_bytes()
-            || text == wire::alphanumeric(Transport::Udp).as_bytes();
+        let reads_like_an_answer = self.mode == Mode::Judge
+            && (text == wire::NOT_ALPHANUMERIC.as_bytes()
+                || text == wire::alphanumeric(Transport::Udp).as_bytes());
         if !reads_like_an_answer {
             return false;
         }
@@ -141,8 +159,7 @@ impl Server {
         self.answers_to_answers.1 > ANSWERS_TO_ANSWERS_MAX
     }
 
-    /// Whether this text comes from this sender faster than any client repeats
-    /// itself.
+    /// Whether this text comes from this sender as fast as a bounce.
     fn bounces(&mut self, from: SocketAddrV4, text: &[u8], now: Instant) -> bool {
         let (since, kept) = &mut self.same_texts;
         if now - *since >= Duration::from_secs(1) {
@@ -242,6 +259,11 @@ impl Server {
     }
 
     fn timer(&mut self, turn: &mut Turn<'_>) {
+        while self.late.front().is_some_and(|late| late.0 <= turn.now)
+            && let Some((_, to, bytes)) = self.late.pop_front()
+        {
+            turn.push(Action::Send { to, bytes });
+        }
         let due: Vec<Peer> = self
             .peers
             .iter()
@@ -306,7 +328,8 @@ impl Service for Server {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.next_due
+        let late = self.late.front().map(|late| late.0);
+        late.into_iter().chain(self.next_due).min()
     }
 
     fn set_room(&mut self, connections: usize) {

@@ -185,6 +185,30 @@ fn a_text_that_bounces_between_two_displays_ends() {
     assert_eq!(alive.len(), 0);
 }
 
+/// A client that asks again with each answer is answered, if later; the answers
+/// that wait are bounded, and the last leaves no timer.
+#[test]
+fn a_client_that_repeats_itself_is_answered_each_time() {
+    let mut script = server(Mode::Display);
+    for asked in 0..1_000 {
+        script.datagram("10.0.0.9:40000", b"hello");
+        if asked >= SAME_TEXTS_MAX && script.service.late.len() == 1 {
+            assert_eq!(script.sent(), [""; 0], "not yet");
+            script.pass(LATER);
+        }
+        assert_eq!(script.sent(), ["10.0.0.9:40000 < hello"]);
+    }
+    assert_eq!(script.service.counters.from_servers, 0);
+    script.pass_millis(1_000);
+    for _ in 0..1_000 {
+        script.datagram("10.0.0.9:40000", b"hello");
+    }
+    assert_eq!(script.sent().len(), SAME_TEXTS_MAX as usize);
+    script.pass(LATER);
+    assert_eq!(script.sent().len(), LATE_MAX);
+    assert_eq!(script.service.deadline(), None);
+}
+
 #[test]
 fn a_full_house_takes_a_newcomer_for_the_longest_silent() {
     let mut script = server(Mode::Judge);

@@ -60,6 +60,14 @@ def test_display(loopback):
     assert server.lines()[:4] == ["two words", "two words", "caf\\xe9\\0", "caf\\xe9\\0"]
 
 
+def test_a_display_answers_a_client_that_repeats_itself(loopback):
+    server = Server(loopback, "echo", "--mode", "display", "--quiet")
+    done = run(loopback, "echo", "client", "--port", server.port, "--timeout", "1s",
+               text=b"hello\n" * 300)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == b"hello\n" * 300
+
+
 def test_quiet_prints_the_port_only(loopback):
     server = Server(loopback, "echo", "--quiet")
     assert server.ask(b"abc") == b"Alphanumeric."
