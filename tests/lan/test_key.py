@@ -229,9 +229,15 @@ def test_watch_with_a_key_shows_who_has_it(loopback, keys, eve):
 
     lab.wait_for(lambda: masters(believing), 10, "the master's line")
     lab.wait_for(lambda: "127.0.0.9" in masters(asking), 10, "Eve's line")
-    held = loopback.run("vote", "--interface", "lo", "--key-file", keys[0], loopback.port)
-    assert held.code == 0, held.stderr
-    lab.wait_for(lambda: believing.stdout.count('"vote"') >= 2, 5, "the votes")
+
+    def votes_shown():
+        """The first vote of a board that it has not met may come too early."""
+        held = loopback.run("vote", "--interface", "lo", "--key-file", keys[0], loopback.port)
+        assert held.code == 0, held.stderr
+        time.sleep(0.5)
+        return believing.stdout.count('"vote"') >= 2
+
+    assert any(votes_shown() for _ in range(4)), believing.stdout
     assert "127.0.0.9" not in believing.stdout, believing.stdout
     assert set(masters(believing)) <= {"127.0.0.2", "127.0.0.3"}
     assert set(masters(believing).values()) <= {"B2", "B3", None}, "a claim tells no name"
