@@ -53,9 +53,8 @@ impl Options {
             parser,
             help,
             &mut [
+                &mut options::boards_port(&mut read.port),
                 &mut [
-                    ("--port", To::Port(&mut read.port)),
-                    ("PORT", To::As("--port")),
                     ("--interface", To::Text(&mut read.interface)),
                     ("--to", To::Text(&mut to)),
                     ("--json", To::Yes(&mut read.json)),

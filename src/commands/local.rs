@@ -27,11 +27,8 @@ impl Options {
             parser,
             help,
             &mut [
-                &mut [
-                    ("--port", To::Port(&mut read.port)),
-                    ("PORT", To::As("--port")),
-                    ("--control", To::Path(&mut read.control)),
-                ],
+                &mut options::boards_port(&mut read.port),
+                &mut [("--control", To::Path(&mut read.control))],
                 if has_json { &mut asks_json } else { &mut [] },
             ],
         )?;

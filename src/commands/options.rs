@@ -48,6 +48,11 @@ pub enum To<'a> {
 /// A waiting time: a millisecond to a day.
 pub const TIMEOUT: &[Duration; 2] = &[Duration::from_millis(1), Duration::from_secs(86_400)];
 
+/// The boards' UDP port, as an option and as a word.
+pub fn boards_port(port: &mut u16) -> [Entry<'_>; 2] {
+    [("--port", To::Port(port)), ("PORT", To::As("--port"))]
+}
+
 /// Reads the rest of the command line into the entries. `help` is what
 /// `--help` prints. A word is taken once, unless it was said as an option.
 pub fn read(

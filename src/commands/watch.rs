@@ -75,14 +75,15 @@ fn run(parser: &mut Parser) -> Outcome {
     options::read(
         parser,
         HELP,
-        &mut [&mut [
-            ("--port", To::Port(&mut port)),
-            ("PORT", To::As("--port")),
-            ("--interface", To::Text(&mut interface)),
-            ("--ask", To::Yes(&mut ask)),
-            ("--key-file", To::Keys(&mut keys)),
-            ("--json", To::Yes(&mut as_json)),
-        ]],
+        &mut [
+            &mut options::boards_port(&mut port),
+            &mut [
+                ("--interface", To::Text(&mut interface)),
+                ("--ask", To::Yes(&mut ask)),
+                ("--key-file", To::Keys(&mut keys)),
+                ("--json", To::Yes(&mut as_json)),
+            ],
+        ],
     )?;
     let to = broadcasts(&networks(interface.as_deref())?, port);
     watch(port, to, ask || keys.is_some(), keys.as_ref(), as_json)
