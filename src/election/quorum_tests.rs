@@ -22,6 +22,13 @@ impl Lan {
             .collect()
     }
 
+    /// Who is it, when there is to be one.
+    fn master(&self) -> u8 {
+        let masters = self.masters();
+        assert_eq!(masters.len(), 1, "one master: {masters:?}");
+        masters[0]
+    }
+
     /// Runs in steps of a millisecond, and looks at each: are there two?
     /// Gives when there was none, at first and at last.
     fn run_watched(&mut self, span: Duration) -> Duration {
@@ -81,14 +88,10 @@ fn a_master_that_is_cut_off_steps_down_before_the_next_takes_office() {
     let mut lan = lan(5, 5, 1_000);
     lan.run(Duration::from_secs(5));
     for _ in 0..10 {
-        let [old] = lan.masters()[..] else {
-            panic!("one master")
-        };
+        let old = lan.master();
         lan.cut(old);
         let without = lan.run_watched(Duration::from_secs(6));
-        let [new] = lan.masters()[..] else {
-            panic!("a new master: {:?}", lan.masters())
-        };
+        let new = lan.master();
         assert_ne!(new, old);
         assert!(without <= millis(2_000), "{without}");
         lan.mend();
@@ -143,9 +146,7 @@ fn boards_that_were_all_cut_off_find_each_other_again() {
 fn a_master_that_resigns_hands_its_lease_over() {
     let mut lan = lan(3, 3, 1_000);
     lan.run(Duration::from_secs(5));
-    let [old] = lan.masters()[..] else {
-        panic!("one master")
-    };
+    let old = lan.master();
     let now = lan.now;
     lan.board(old).handle_resign(now);
     let without = lan.run_watched(millis(300));
@@ -158,9 +159,7 @@ fn a_master_that_resigns_hands_its_lease_over() {
 fn the_grants_of_a_dead_master_run_out() {
     let mut lan = lan(3, 3, 1_000);
     lan.run(Duration::from_secs(5));
-    let [old] = lan.masters()[..] else {
-        panic!("one master")
-    };
+    let old = lan.master();
     lan.kill(old);
     let without = lan.run_watched(Duration::from_secs(4));
     assert_eq!(lan.masters().len(), 1);
@@ -220,9 +219,7 @@ fn lan_with_hooks(boards: u8, interval_ms: u64) -> Lan {
 
 /// Has the others call until another one has won; the old master.
 fn depose(lan: &mut Lan) -> u8 {
-    let [old] = lan.masters()[..] else {
-        panic!("one master: {:?}", lan.masters())
-    };
+    let old = lan.master();
     for _ in 0..20 {
         lan.call();
         lan.run_watched(millis(150));
@@ -239,9 +236,7 @@ fn q6_who_leaves_has_a_fifth_of_the_length_before_the_next_begins() {
     let length = millis(1_700);
     lan.run(Duration::from_secs(5));
     for _ in 0..10 {
-        let [old] = lan.masters()[..] else {
-            panic!("one master")
-        };
+        let old = lan.master();
         lan.cut(old);
         let without = lan.run_watched(Duration::from_secs(6));
         assert_ne!(lan.masters(), [old]);
@@ -315,9 +310,7 @@ fn q6_who_wins_again_while_its_program_lets_go_releases_nothing() {
 fn a_hand_over_that_waited_for_its_program_takes_milliseconds() {
     let mut lan = lan_with_hooks(3, 1_000);
     lan.run(Duration::from_secs(5));
-    let [old] = lan.masters()[..] else {
-        panic!("one master")
-    };
+    let old = lan.master();
     let now = lan.now;
     lan.board(old).handle_resign(now);
     assert!(!lan.board(old).is_letting_go());
@@ -336,9 +329,7 @@ fn q5_a_farewell_frees_the_lease_of_who_has_no_program() {
             config.has_hook = has_hook;
         });
         lan.run(Duration::from_secs(5));
-        let [old] = lan.masters()[..] else {
-            panic!("one master")
-        };
+        let old = lan.master();
         let farewell = lan.board(old).farewell();
         assert_eq!(farewell.len(), if has_hook { 2 } else { 3 });
         lan.kill(old);
