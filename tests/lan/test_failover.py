@@ -115,7 +115,9 @@ def test_sigterm_hands_over_without_a_gap(loopback):
         assert boards[master].wait(2) == 0
         again(loopback, boards, master, "--failover")
         time.sleep(0.3)
-    assert statistics.median(took) < 0.1, f"no detection time at an interval of 1 s: {took}"
+    # A winner that has heard nobody since its start does not know whom to wait
+    # for and lets the round run its 100 ms (R5).
+    assert max(took) < 0.8, f"detection alone takes 1.2 intervals, here 1.2 s: {took}"
 
 
 def test_a_returning_board_does_not_preempt(loopback):
