@@ -24,7 +24,7 @@ const HEALS_TO_ALL: u8 = 5;
 /// Broadcast answers to one port are this far apart (R8).
 const ANSWERS_APART: Duration = Duration::from_millis(50);
 /// Ports remembered for that; the one answered longest ago goes first.
-const PORTS_MAX: usize = 32;
+pub(super) const PORTS_MAX: usize = 32;
 
 /// A WHOIS that waits for the round's end.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +40,7 @@ pub(super) struct Office {
     /// WHOIS that wait for the round's end.
     pub(super) kept: VecDeque<Kept>,
     /// When each port was last answered by broadcast.
-    ports: Vec<(u16, Instant)>,
+    pub(super) ports: Vec<(u16, Instant)>,
     /// The answer, built once.
     answer: Option<(Ipv4Addr, wire::Datagram)>,
     /// Until when an answer from an old program is one to our probe.

@@ -348,6 +348,7 @@ impl Board {
         assert!(self.early.len() <= super::round::EARLY_MAX);
         assert!(self.replies.len() <= super::repair::REPLIES_MAX);
         assert!(self.office.kept.len() <= super::answer::KEPT_MAX);
+        assert!(self.office.ports.len() <= super::answer::PORTS_MAX);
     }
 
     /// Changes role or master, and tells it if it is news.

@@ -832,6 +832,8 @@ fn a_lone_quiet_pair_in_failover_never_changes() {
 
 #[path = "claim_tests.rs"]
 mod claims;
+#[path = "office_tests.rs"]
+mod office;
 #[path = "quorum_tests.rs"]
 mod quorum;
 #[path = "seal_tests.rs"]

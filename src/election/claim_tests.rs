@@ -4,7 +4,7 @@
 use super::*;
 use crate::election::wire::{Trailer, build_with_trailer, checksum};
 
-fn sealed(text: Text<'_>, flags: u8, epoch: Epoch) -> Vec<u8> {
+pub(super) fn sealed(text: Text<'_>, flags: u8, epoch: Epoch) -> Vec<u8> {
     let trailer = Trailer {
         flags,
         epoch,
@@ -27,7 +27,7 @@ fn says(lan: &mut Lan, to: u8, letter: u8, vote: u8, epoch: Epoch) {
 }
 
 /// Three boards, their master, one of its slaves, and the epoch.
-fn settled() -> (Lan, u8, u8, Epoch) {
+pub(super) fn settled() -> (Lan, u8, u8, Epoch) {
     let mut lan = Lan::failover(&[&[9, 9, 9], &[7, 7, 7], &[8, 8, 8]], 1_000);
     lan.run(Duration::from_secs(5));
     let master = lan.in_office()[0];
@@ -59,7 +59,11 @@ fn f3_the_master_that_stays_claims_at_once_and_says_so_once_a_second() {
 fn f1_claims_keep_their_beat() {
     let (mut lan, master, _, _) = settled();
     let second = Duration::from_secs(1);
-    for (late, next) in [(millis(300), second), (millis(1_100), millis(2_100))] {
+    for (late, next) in [
+        (millis(300), second),
+        (second, second * 2),
+        (millis(1_100), millis(2_100)),
+    ] {
         let board = lan.board(master);
         let due = board.timers.due(Timer::Claim).unwrap();
         board.on_claim_due(due + late, due);
@@ -90,6 +94,124 @@ fn f3_a_master_that_is_told_a_later_epoch_goes_on_with_it() {
     for board in 1..=3 {
         assert_eq!(lan.board(board).epoch(), later, "{board} follows");
     }
+}
+
+/// A slave that knows of a later round says so to its master, and all go on with
+/// that number.
+#[test]
+fn f3_a_slave_tells_its_master_of_a_later_epoch() {
+    let (mut lan, master, slave, epoch) = settled();
+    let later = epoch.next().next();
+    lan.board(slave).epoch = later;
+    lan.run(Duration::from_secs(2));
+    assert_eq!(lan.in_office(), [master]);
+    for board in 1..=3 {
+        assert_eq!(lan.board(board).epoch(), later, "{board} follows");
+    }
+}
+
+/// In an open round a claim of an earlier one is no news, however loud.
+#[test]
+fn f3_a_claim_of_an_earlier_round_does_not_end_an_open_one() {
+    let (mut lan, _, slave, epoch) = settled();
+    lan.lost = Box::new(move |from, to, _| from != to && to == ip(slave) && from != ip(66));
+    let call = sealed(Text::Call, flag::VERDICT, epoch.next());
+    lan.inject(at(66, 2000), at(slave, 2000), &call);
+    says(&mut lan, slave, b'!', 10, epoch);
+    lan.run(millis(20));
+    let board = lan.board(slave);
+    assert!(board.round.open);
+    assert_eq!(board.epoch(), epoch.next());
+    assert_eq!(board.counters().of(Count::ClaimBeaten), 1);
+}
+
+/// A claim tells the vote of a master that was known without it.
+#[test]
+fn f3_a_masters_claim_corrects_its_vote() {
+    let (mut lan, master, slave, epoch) = settled();
+    let rank = Rank {
+        vote: 2,
+        address: ip(master),
+    };
+    assert_ne!(lan.board(slave).master(), Some(rank));
+    let claim = sealed(Text::Claim(rank), 0, epoch);
+    lan.inject(at(master, 2000), at(slave, 2000), &claim);
+    lan.run(millis(1));
+    assert_eq!(lan.board(slave).master(), Some(rank));
+}
+
+/// Only the master's own sealed farewell calls for an election.
+#[test]
+fn f4_the_farewell_of_a_slave_or_without_a_trailer_is_none() {
+    let (mut lan, master, slave, epoch) = settled();
+    let other = 6 - master - slave;
+    let not_master = sealed(Text::Resign(ip(other)), 0, epoch);
+    lan.inject(at(other, 2000), at(255, 2000), &not_master);
+    let text = format!("- 10.0.0.{master}\n");
+    lan.inject(at(master, 2000), at(255, 2000), text.as_bytes());
+    lan.run(millis(500));
+    assert_eq!(
+        (lan.in_office(), lan.board(1).epoch()),
+        (vec![master], epoch)
+    );
+    assert_eq!(lan.board(slave).counters().of(Count::OtherMode), 1);
+}
+
+/// The verdict on a board that is not our master is no end of our master.
+#[test]
+fn f2_a_verdict_on_another_board_has_no_cause_of_ours() {
+    let (mut lan, master, slave, epoch) = settled();
+    for (dead, cause) in [
+        (ip(66), Cause::Settled),
+        (ip(master), Cause::Silent(ip(master))),
+    ] {
+        let trailer = Trailer {
+            flags: flag::VERDICT,
+            epoch: epoch.next(),
+            about: Some(dead),
+            ..Trailer::default()
+        };
+        let call = build_with_trailer(Text::Call, trailer, checksum);
+        let mut board = lan.board(slave).clone();
+        board.handle_datagram(lan.now, at(99, 2000), &call, &mut Seeded::new(1));
+        assert_eq!(board.round.cause, cause);
+    }
+}
+
+/// An old program that is heard makes the master look for old ones with each
+/// claim.
+#[test]
+fn f6_the_master_probes_more_often_once_it_hears_an_old_program() {
+    let (mut lan, master, _, _) = settled();
+    lan.run(Duration::from_secs(10));
+    let from = lan.now;
+    let text = b"# 10.0.0.66 1";
+    lan.inject(at(66, 2000), at(master, 2000), text);
+    lan.run(millis(1_001));
+    assert_eq!(lan.sent(b'W', from), 1, "with the next claim");
+    lan.run(Duration::from_secs(4));
+    assert_eq!(lan.sent(b'W', from), 5, "and with each");
+}
+
+/// However many speak, 50 of them are told in a second (R8).
+#[test]
+fn r8_claims_to_single_boards_are_limited_too() {
+    let (mut lan, master, _, epoch) = settled();
+    let from = lan.wire.len();
+    for last in 100..200 {
+        let rank = Rank {
+            vote: 1,
+            address: ip(last),
+        };
+        let vote = sealed(Text::Vote(rank), flag::ASKING, epoch);
+        lan.inject(at(last, 2000), at(master, 2000), &vote);
+    }
+    lan.run(millis(500));
+    let told = lan.wire[from..]
+        .iter()
+        .filter(|f| f.2.ip().octets()[3] < 255);
+    let told = told.filter(|f| f.1 == at(master, 2000) && f.3[0] == b'!');
+    assert_eq!(told.count(), 50);
 }
 
 /// What waited in the queue of a frozen master tells of a later round.
