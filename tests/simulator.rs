@@ -7,7 +7,7 @@
 use boardroom_sim::driver;
 use boardroom_sim::options::Mode;
 use std::net::UdpSocket;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const SCHEDULES: u64 = 150;
@@ -109,10 +109,37 @@ fn a_record_of_the_real_program_is_played_again() {
 /// Has one board on 127.0.0.77 hold an election; gives its record.
 fn record_an_election(file: &std::path::Path) -> String {
     let client = UdpSocket::bind("127.0.0.78:0").unwrap();
-    client
-        .set_read_timeout(Some(Duration::from_millis(100)))
+    let patience = Some(Duration::from_millis(500));
+    client.set_read_timeout(patience).unwrap();
+    // A port may be somebody else's: then the board ends, and there are others.
+    let first = 20_000 + std::process::id() % 10_000;
+    let (mut board, port) = (first..first + 20)
+        .map(|port| port as u16)
+        .find_map(|port| start(file, port).map(|board| (board, port)))
         .unwrap();
-    let port = 20_000 + (std::process::id() % 20_000) as u16;
+    // It writes what a turn brought after the turn.
+    let recorded = |words: &str| {
+        let told = || std::fs::read_to_string(file).unwrap_or_default();
+        (0..1_000).any(|_| told().contains(words) || pause())
+    };
+    assert!(recorded("network 127.0.0.77"), "it hears at its address");
+    let mut buffer = [0; 64];
+    let answered = (0..20).any(|turn| {
+        if turn % 5 == 0 {
+            let _ = client.send_to(b"VOTE", ("127.0.0.77", port));
+        }
+        let _ = client.send_to(b"WHOIS", ("127.0.0.77", port));
+        client.recv(&mut buffer).is_ok()
+    });
+    let is_whole = recorded("sent 127.0.0.78:");
+    let _ = board.kill();
+    let _ = board.wait();
+    assert!(answered && is_whole, "the board answers WHOIS");
+    std::fs::read_to_string(file).unwrap()
+}
+
+/// Starts the board on this port; none if it ends, since the port is taken.
+fn start(file: &std::path::Path, port: u16) -> Option<Child> {
     let mut board = Command::new(env!("CARGO_BIN_EXE_boardroom"))
         .args(["serve", "--interface", "lo", "--address", "127.0.0.77"])
         .args(["--control", "/dev/null/none", "--record"])
@@ -121,19 +148,22 @@ fn record_an_election(file: &std::path::Path) -> String {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut buffer = [0; 64];
-    let answered = (0..50).any(|_| {
-        let to = ("127.0.0.77", port);
-        let _ = client.send_to(b"VOTE", to);
-        let _ = client.send_to(b"WHOIS", to);
-        client.recv(&mut buffer).is_ok()
-    });
-    // It writes what a turn brought after the turn.
-    std::thread::sleep(Duration::from_millis(300));
-    let _ = board.kill();
-    let _ = board.wait();
-    assert!(answered, "the board answers WHOIS");
-    std::fs::read_to_string(file).unwrap()
+    let is_there = || std::fs::read_to_string(file).is_ok_and(|text| text.contains("\nnetwork "));
+    for _ in 0..1_000 {
+        if board.try_wait().unwrap().is_some() {
+            return None;
+        }
+        if is_there() {
+            break;
+        }
+        pause();
+    }
+    Some(board)
+}
+
+fn pause() -> bool {
+    std::thread::sleep(Duration::from_millis(10));
+    false
 }
 
 /// The same seed tells the same story, to the last line.

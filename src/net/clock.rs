@@ -45,7 +45,7 @@ mod tests {
         std::thread::sleep(core::time::Duration::from_millis(20));
         let passed = now() - before;
         assert!(passed >= Duration::from_millis(20), "{passed}");
-        assert!(passed < Duration::from_secs(10), "{passed}");
+        assert!(passed < Duration::from_secs(1_000), "{passed}");
     }
 
     #[test]
