@@ -58,13 +58,13 @@ def boards(place, hook, settings):
 def follows_the_master(place, hook, settings, told):
     """`told()` names the master, before and after its end; then nobody, once all are gone."""
     group = boards(place, hook, settings)
-    first = lab.wait_for(told, 10, "the first master")["address"]
+    first = lab.wait_for(told, what="the first master")["address"]
     group[first].signal(signal.SIGKILL)
-    second = lab.wait_for(lambda: (t := told()) and t["address"] != first and t, 10, "the second")
+    second = lab.wait_for(lambda: (t := told()) and t["address"] != first and t, what="the second")
     assert second["address"] in group and second["epoch"] > 0
     group[second["address"]].stop()
     third = lab.wait_for(lambda: (t := told()) and t["address"] not in (first, second["address"]) and t,
-                         10, "the third, by hand-over")
+                         what="the third, by hand-over")
     return group, third["address"]
 
 
@@ -74,7 +74,7 @@ def test_mqtt_retains_the_present_master(place, tmp_path):
     (tmp_path / "conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
     broker = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
     place.start([broker, "-c", tmp_path / "conf"])
-    lab.wait_for(lambda: listens(port), 10, "the broker")
+    lab.wait_for(lambda: listens(port), what="the broker")
     settings = tmp_path / "settings"
     settings.write_text(f"MQTT_HOST=127.0.0.1 MQTT_PORT={port}\n")
 
@@ -94,7 +94,7 @@ def test_etcd_holds_the_present_master_and_forgets_a_dead_one(place, tmp_path):
                  "--advertise-client-urls", url, "--listen-peer-urls", f"http://127.0.0.1:{peer}",
                  "--initial-advertise-peer-urls", f"http://127.0.0.1:{peer}",
                  "--initial-cluster", f"default=http://127.0.0.1:{peer}"])
-    lab.wait_for(lambda: listens(client), 20, "etcd")
+    lab.wait_for(lambda: listens(client), what="etcd")
     settings = tmp_path / "settings"
     settings.write_text(f"ETCD_ENDPOINTS=127.0.0.1:{client} ETCD_TTL=4 RUN_FOLDER={tmp_path}\n")
     env = {**os.environ, "ETCDCTL_API": "3"}
@@ -110,7 +110,7 @@ def test_etcd_holds_the_present_master_and_forgets_a_dead_one(place, tmp_path):
     time.sleep(6)
     assert told()["address"] == last
     group[last].kill()
-    lab.wait_for(lambda: told() is None, 15, "the key's end")
+    lab.wait_for(lambda: told() is None, what="the key's end")
 
 
 @pytest.mark.parametrize("hook", sorted(path.name for path in HOOKS.iterdir()))

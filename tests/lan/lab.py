@@ -37,7 +37,12 @@ def is_emulated():
     return Path(program()).name.startswith("run-")
 
 
-def wait_for(condition, seconds=5.0, what="the condition"):
+# So long, in seconds, a test waits for what comes at once on an idle machine,
+# before it fails. How fast things are is measured by the benchmarks.
+LONG = 30.0
+
+
+def wait_for(condition, seconds=LONG, what="the condition"):
     """Waits until condition() is true and gives its value; fails after `seconds`."""
     end = time.monotonic() + seconds
     while True:
@@ -47,6 +52,39 @@ def wait_for(condition, seconds=5.0, what="the condition"):
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds} s in vain for {what}")
         time.sleep(0.005)
+
+
+def one_of(tries, attempt):
+    """What attempt() gives at the first try that meets its assertions. For what
+    needs the processor at the right moment: a fault fails every try, a busy
+    machine some."""
+    for _ in range(tries - 1):
+        try:
+            return attempt()
+        except AssertionError:
+            pass
+    return attempt()
+
+
+def is_still(pid):
+    """Whether that process is stopped, or has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "TZX"
+    except OSError:
+        return True
+
+
+@contextlib.contextmanager
+def standing_still(process):
+    """The process does nothing meanwhile, and finds what came when it goes on."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGSTOP)
+    try:
+        wait_for(lambda: is_still(process.pid), what="it to stop")
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGCONT)
 
 
 class Udp:
@@ -134,7 +172,7 @@ class Process:
     def is_running(self):
         return self.popen.poll() is None
 
-    def wait(self, seconds=5.0):
+    def wait(self, seconds=LONG):
         """Its exit code; fails if it does not end in time."""
         return self.popen.wait(seconds)
 
@@ -142,7 +180,7 @@ class Process:
         self.signal(signal.SIGKILL)
         self.popen.wait()
 
-    def stop(self, seconds=5.0):
+    def stop(self, seconds=LONG):
         """Ends it in good order, by force if need be; gives the exit code."""
         self.signal(signal.SIGTERM)
         self.signal(signal.SIGCONT)
@@ -199,7 +237,7 @@ class Board(Process):
         if bound:
             self.wait_bound()
 
-    def wait_bound(self, address=None, seconds=5.0):
+    def wait_bound(self, address=None, seconds=LONG):
         """Waits until it hears at its address."""
         address = address or self.address
 
@@ -211,7 +249,7 @@ class Board(Process):
 
         wait_for(bound, seconds, f"a board on {address}:{self.port}")
 
-    def wait_control(self, path, seconds=5.0):
+    def wait_control(self, path, seconds=LONG):
         """Waits until it, and no other, answers at its control socket, which
         comes after the address; gives the board."""
 
@@ -264,7 +302,7 @@ class Place:
         """Starts the program under test."""
         return self.start([program(), *arguments], **options)
 
-    def run(self, *arguments, seconds=10.0, **options):
+    def run(self, *arguments, seconds=2 * LONG, **options):
         """Runs the program under test to its end; its exit code is `.code`."""
         process = self.boardroom(*arguments, **options)
         try:
@@ -284,16 +322,18 @@ class Place:
 
 
 def free_port():
-    """A port that nobody uses on any loopback address."""
+    """A UDP and TCP port that nobody uses on any loopback address, and that the
+    system gives to nobody who asks for any port."""
     for _ in range(100):
         port = random.randrange(20_000, 32_000)
         try:
             for address in ("0.0.0.0", "127.255.255.255"):
                 Udp(address, port).close()
+            socket.create_server(("0.0.0.0", port)).close()
             return port
         except OSError:
             continue
-    raise RuntimeError("no free UDP port")
+    raise RuntimeError("no free port")
 
 
 class Loopback(Place):

@@ -3,6 +3,7 @@ programs are, written from the table of their wire."""
 
 import os
 import random
+import signal
 import threading
 
 import lab
@@ -52,13 +53,23 @@ class Line:
             "relay", "client", "--id", name, "--servers", self.list(),
             "--server", self.servers[server], *arguments, **options)
 
-    def run_client(self, name, server, *arguments, seconds=20.0):
+    def run_client(self, name, server, *arguments, seconds=60.0):
         return self.place.run(
             "relay", "client", "--id", name, "--servers", self.list(),
             "--server", self.servers[server], *arguments, seconds=seconds)
 
     def status(self, server):
         return self.place.run("relay", "status", "--server", self.servers[server]).stdout
+
+    def knows_all(self, index):
+        """Whether this server has heard all the others."""
+        process = self.processes[index]
+        head = f"server {index + 1} of {len(self.servers)}, "
+        before = process.stdout.count(head)
+        process.signal(signal.SIGUSR1)
+        lab.wait_for(lambda: process.stdout.count(head) > before and "repeated: "
+                     in process.stdout.rsplit(head, 1)[1], what="its report")
+        return process.stdout.rsplit(head, 1)[1].count(": new, heard") == len(self.servers) - 1
 
     def listener(self, name, server, *arguments):
         """A client that listens, once its server knows it."""
@@ -99,7 +110,7 @@ class OldClient:
     def get(self, ack=True):
         """The oldest message as (source, text), or None."""
         self.say(f"1/get/{self.name}//")
-        answer = self.udp.receive(3.0)
+        answer = self.udp.receive(lab.LONG)
         assert answer and answer[1] == self.server, answer
         number, kind, source, destination, text = answer[0].decode().split("/", 4)
         assert kind == "send" and destination == self.name and len(number) <= 2, answer

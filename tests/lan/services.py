@@ -30,14 +30,14 @@ class Server:
         text = self.process.stdout
         return text if first == 0 else text.splitlines()[first:]
 
-    def wait_line(self, line, seconds=5.0):
+    def wait_line(self, line, seconds=lab.LONG):
         lab.wait_for(lambda: line in self.process.stdout.splitlines(), seconds,
                      f"{line!r} in {self.process.stdout!r}")
 
     def stop(self, number=signal.SIGTERM):
         """Ends it; gives the exit code."""
         self.process.signal(number)
-        return self.process.wait(5)
+        return self.process.wait(lab.LONG)
 
     def is_idle(self, seconds=0.5):
         """Whether it uses next to no CPU time over a while."""
@@ -47,12 +47,12 @@ class Server:
 
     def wait_idle(self):
         """Waits until it has worked off what it has; fails if it spins."""
-        lab.wait_for(lambda: self.is_idle(0.1), 10, "rest: something spins")
+        lab.wait_for(lambda: self.is_idle(0.1), what="rest: something spins")
 
     def tcp(self):
         return Tcp(self.port)
 
-    def ask(self, data, address="127.0.0.1", seconds=2.0):
+    def ask(self, data, address="127.0.0.1", seconds=lab.LONG):
         """One datagram's answer, from a port of its own."""
         udp = lab.Udp("127.0.0.1")
         try:
@@ -67,13 +67,13 @@ class Tcp:
     """A raw TCP peer."""
 
     def __init__(self, port, address="127.0.0.1"):
-        self.socket = socket.create_connection((address, port), 5)
+        self.socket = socket.create_connection((address, port), lab.LONG)
 
     def send(self, data):
         self.socket.sendall(data)
         return self
 
-    def receive(self, seconds=3.0):
+    def receive(self, seconds=lab.LONG):
         """What one read gives; b"" at the end, None in time."""
         self.socket.settimeout(seconds)
         try:
@@ -81,7 +81,7 @@ class Tcp:
         except (TimeoutError, socket.timeout):
             return None
 
-    def receive_all(self, seconds=5.0):
+    def receive_all(self, seconds=lab.LONG):
         """All until the end."""
         self.socket.settimeout(seconds)
         parts = []
@@ -108,7 +108,7 @@ class Listening(threading.Thread):
     def __init__(self, play):
         super().__init__(daemon=True)
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.listener.settimeout(10)
+        self.listener.settimeout(120)
         self.port = self.listener.getsockname()[1]
         self.play = play
         self.start()
@@ -120,7 +120,7 @@ class Listening(threading.Thread):
             except OSError:
                 return
             with connection:
-                connection.settimeout(5)
+                connection.settimeout(lab.LONG)
                 self.play(connection)
 
     def close(self):
@@ -151,7 +151,7 @@ class Master(threading.Thread):
         self.udp.close()
 
 
-def run(place, *arguments, text=b"", seconds=15):
+def run(place, *arguments, text=b"", seconds=60):
     """Runs the program with this standard input to its end."""
     return subprocess.run(
         [lab.program(), *map(str, arguments)], input=text, timeout=seconds,
@@ -160,7 +160,8 @@ def run(place, *arguments, text=b"", seconds=15):
 
 def can_start_again(place, service):
     """Twenty starts, each right after a stop amid connections; says why not."""
-    server = Server(place, service)
+    server = Server(place, service, port=lab.free_port())
+    lab.wait_for(lambda: server.process.stdout, what="the first start")
     for _ in range(20):
         peers = [] if service == "sequence" else [server.tcp() for _ in range(3)]
         for peer in peers:

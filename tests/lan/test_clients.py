@@ -1,5 +1,6 @@
 """`whois` and `vote` against boards that are played by the test."""
 
+import contextlib
 import json
 import os
 import signal
@@ -15,10 +16,12 @@ from messages import make_answer, make_vote
 
 
 class Stage(threading.Thread):
-    """Hears what a client asks and has `play(text, source)` answer."""
+    """Hears what a client asks and has `play(text, source)` answer. With `still`
+    the client stands still meanwhile: what is sent to it comes all at once."""
 
-    def __init__(self, place, play, address=None):
+    def __init__(self, place, play, address=None, still=False):
         super().__init__(daemon=True)
+        self.place, self.still = place, still
         self.udp = place.udp(address or place.broadcast, place.port, shared=address is None)
         self.asked, self.play, self.stopping = [], play, False
         self.start()
@@ -28,7 +31,11 @@ class Stage(threading.Thread):
             one = self.udp.receive(0.02)
             if one is not None and one[0].startswith((b"WHOIS", b"VOTE")):
                 self.asked.append((time.monotonic(), *one))
-                self.play(messages.text(one[0]), one[1])
+                with lab.standing_still(self.client()) if self.still else contextlib.nullcontext():
+                    self.play(messages.text(one[0]), one[1])
+
+    def client(self):
+        return lab.wait_for(lambda: self.place.processes, what="the client")[-1]
 
     def stop(self):
         self.stopping = True
@@ -67,42 +74,49 @@ def test_whois_prints_the_answer_and_listens_200_ms(loopback, stage, voices):
     heard = stage(lambda text, source: voices[2].send(
         make_answer("Peter", "127.0.0.2"), *source))
     began = time.monotonic()
-    asked = ask(loopback, "whois")
+    asked = ask(loopback, "whois", "--timeout", "60s")
     took = time.monotonic() - began
     assert (asked.code, asked.stdout, asked.stderr) == (
         0, "Peter on board 127.0.0.2 is the master\n", "")
-    assert 0.2 <= took < 1.0
+    assert 0.2 <= took < 30, "not the 60 s that it waits for a first answer"
     assert [data for _, data, _ in heard.asked] == [messages.WHOIS], "asked once, 40 bytes"
 
 
 def test_whois_prints_the_first_answer_before_it_listens_on(loopback, stage, voices):
     stage(lambda text, source: voices[2].send(make_answer("Peter", "127.0.0.2"), *source))
-    began = time.monotonic()
-    process = subprocess.Popen(
-        [lab.program(), "whois", str(loopback.port), "--interface", "lo"],
-        stdout=subprocess.PIPE)
-    first = process.stdout.readline()
-    first_after = time.monotonic() - began
-    assert process.wait(5) == 0
-    assert first == b"Peter on board 127.0.0.2 is the master\n"
-    assert time.monotonic() - began - first_after > 0.15, "printed at once, not at the end"
+
+    def printed_first():
+        with subprocess.Popen([lab.program(), "whois", str(loopback.port), "--interface", "lo"],
+                              stdout=subprocess.PIPE) as process:
+            first = process.stdout.readline()
+            printed = time.monotonic()
+            assert process.wait(lab.LONG) == 0
+        assert first == b"Peter on board 127.0.0.2 is the master\n"
+        assert time.monotonic() - printed > 0.15, "printed at once, not at the end"
+
+    # Who reads late has seen less of the 200 ms.
+    lab.one_of(20, printed_first)
 
 
 def test_whois_says_that_nobody_is_there(loopback, stage):
     heard = stage(lambda text, source: None)
     began = time.monotonic()
     asked = ask(loopback, "whois")
-    assert 1.2 <= time.monotonic() - began < 2.5
+    assert time.monotonic() - began >= 1.2
     assert (asked.code, asked.stdout) == (1, "")
     assert "nobody is the master" in asked.stderr and asked.stderr.count("\n") == 1
-    times = [when for when, _, _ in heard.asked]
-    assert 1 <= len(times) <= 3, "asked again in silence, but not for ever"
+    lab.wait_for(lambda: heard.asked, what="the stage to hear it")
+    assert len(heard.asked) <= 3, "asked again in silence, but not for ever"
 
 
 def test_whois_time_out_is_told(loopback):
-    began = time.monotonic()
-    assert ask(loopback, "whois", "--timeout", "50ms").code == 1
-    assert time.monotonic() - began < 1.0
+    def asked(told):
+        began = time.monotonic()
+        assert ask(loopback, "whois", "--timeout", told).code == 1
+        return time.monotonic() - began
+
+    assert min(asked("50ms") for _ in range(10)) < 1.0, "untold it is 1.2 s"
+    assert asked("2s") >= 2
 
 
 @pytest.mark.parametrize("command", ["whois", "vote"])
@@ -111,8 +125,8 @@ def test_two_masters_are_exit_code_3(loopback, stage, voices, command):
         if text == b"WHOIS":
             voices[2].send(make_answer("Peter", "127.0.0.2"), *source)
             voices[3].send(make_answer("Paul", "127.0.0.3"), *source)
-    stage(play)
-    asked = ask(loopback, command)
+    stage(play, still=True)
+    asked = ask(loopback, command, "--timeout", "20s")
     assert asked.code == 3
     assert sorted(asked.stdout.splitlines()) == [
         "Paul on board 127.0.0.3 is the master", "Peter on board 127.0.0.2 is the master"]
@@ -123,8 +137,8 @@ def test_the_same_answer_twice_is_one_master(loopback, stage, voices):
     def play(text, source):
         for _ in range(2):
             voices[2].send(make_answer("Peter", "127.0.0.2"), *source)
-    stage(play)
-    asked = ask(loopback, "whois")
+    stage(play, still=True)
+    asked = ask(loopback, "whois", "--timeout", "20s")
     assert (asked.code, asked.stdout.count("\n")) == (0, 1)
 
 
@@ -136,9 +150,16 @@ def test_a_second_master_is_waited_for_200_ms_and_no_longer(loopback, stage, voi
         time.sleep(0.4)
         voices[4].send(make_answer("Late", "127.0.0.4"), *source)
     stage(play)
-    asked = ask(loopback, "whois")
-    assert asked.code == 3
-    assert "Late" not in asked.stdout
+
+    def heard():
+        asked = ask(loopback, "whois")
+        assert asked.code == 3
+        assert "Late" not in asked.stdout
+        # The stage plays to its end before the next one asks.
+        time.sleep(0.6)
+
+    # On a busy machine the second comes late, or is read late.
+    lab.one_of(20, heard)
 
 
 def test_old_programs_answers_are_read(loopback, stage, voices):
@@ -149,10 +170,9 @@ def test_old_programs_answers_are_read(loopback, stage, voices):
         b"Old on 127.0.0.2 is the master\r\n",
         make_answer("Old and with a very long name", "127.0.0.2", pad=256),
     ]
-    answers = iter(forms)
-    stage(lambda text, source: voices[2].send(next(answers), *source))
+    stage(lambda text, source: voices[2].send(form, *source))
     for form in forms:
-        asked = ask(loopback, "whois")
+        asked = ask(loopback, "whois", "--timeout", "20s")
         assert (asked.code, asked.stdout.startswith("Old")) == (0, True), form
 
 
@@ -163,7 +183,7 @@ def test_junk_for_an_answer_is_no_answer_and_harms_no_terminal(loopback, stage, 
             voices[2].send(junk, *source)
         voices[3].send(b"\x1b[2J\x07Eve on board 127.0.0.3 is the master", *source)
     stage(play)
-    asked = ask(loopback, "whois")
+    asked = ask(loopback, "whois", "--timeout", "20s")
     assert asked.code == 0
     assert asked.stdout.count("\n") == 1 and "\x1b" not in asked.stdout
 
@@ -175,13 +195,17 @@ def test_json(loopback, stage, voices):
         else:
             voices[2].send(make_answer('P"t\\r', "127.0.0.2"), *source)
     stage(play)
-    asked = ask(loopback, "whois", "--json")
+    asked = ask(loopback, "whois", "--json", "--timeout", "20s")
     assert json.loads(asked.stdout) == {
         "event": "master", "address": "127.0.0.2", "name": 'P"t\\r'}
-    held = ask(loopback, "vote", "--json")
-    assert [json.loads(line) for line in held.stdout.splitlines()] == [
-        {"event": "vote", "address": "127.0.0.2", "vote": 7},
-        {"event": "master", "address": "127.0.0.2", "name": 'P"t\\r'}]
+
+    def held():
+        told = ask(loopback, "vote", "--json", "--timeout", "20s")
+        assert [json.loads(line) for line in told.stdout.splitlines()] == [
+            {"event": "vote", "address": "127.0.0.2", "vote": 7},
+            {"event": "master", "address": "127.0.0.2", "name": 'P"t\\r'}]
+
+    lab.one_of(5, held)
 
 
 def test_vote_shows_each_vote_as_it_comes_and_then_the_master(loopback, stage, voices):
@@ -192,15 +216,21 @@ def test_vote_shows_each_vote_as_it_comes_and_then_the_master(loopback, stage, v
                                     loopback.broadcast, loopback.port)
         else:
             voices[4].send(make_answer("Four", "127.0.0.4"), *source)
-    heard = stage(play)
-    held = ask(loopback, "vote")
-    assert held.code == 0
-    assert held.stdout.splitlines() == [
-        "127.0.0.2 votes 7", "127.0.0.3 votes 10", "127.0.0.4 votes 10",
-        "Four on board 127.0.0.4 is the master"]
-    assert [data for _, data, _ in heard.asked] == [messages.VOTE, messages.WHOIS]
-    assert {source[1] for _, _, source in heard.asked} == {loopback.port}, (
-        "VOTE comes from the election's port")
+    heard = stage(play, still=True)
+
+    def shown():
+        """A first vote is waited for 400 ms, the stage's too."""
+        heard.asked.clear()
+        held = ask(loopback, "vote", "--timeout", "20s")
+        assert held.code == 0
+        assert held.stdout.splitlines() == [
+            "127.0.0.2 votes 7", "127.0.0.3 votes 10", "127.0.0.4 votes 10",
+            "Four on board 127.0.0.4 is the master"]
+        assert [data for _, data, _ in heard.asked] == [messages.VOTE, messages.WHOIS]
+        assert {source[1] for _, _, source in heard.asked} == {loopback.port}, (
+            "VOTE comes from the election's port")
+
+    lab.one_of(5, shown)
 
 
 def test_vote_hears_old_programs_that_answer_the_asker(loopback, stage, voices):
@@ -209,11 +239,15 @@ def test_vote_hears_old_programs_that_answer_the_asker(loopback, stage, voices):
         if text == b"VOTE":
             voices[2].send(make_vote("127.0.0.2", 3, pad=0), *source)
             voices[3].send(make_vote("127.0.0.3", 4, pad=50), loopback.broadcast, source[1])
-    stage(play)
-    held = ask(loopback, "vote", "--timeout", "100ms")
-    assert sorted(held.stdout.splitlines()) == ["127.0.0.2 votes 3", "127.0.0.3 votes 4"]
-    assert held.code == 1
-    assert "nobody says that it is the master" in held.stderr
+    stage(play, still=True)
+
+    def heard():
+        held = ask(loopback, "vote", "--timeout", "100ms")
+        assert sorted(held.stdout.splitlines()) == ["127.0.0.2 votes 3", "127.0.0.3 votes 4"]
+        assert held.code == 1
+        assert "nobody says that it is the master" in held.stderr
+
+    lab.one_of(5, heard)
 
 
 def test_vote_works_where_the_port_belongs_to_a_board(loopback, stage, voices):
@@ -224,9 +258,15 @@ def test_vote_works_where_the_port_belongs_to_a_board(loopback, stage, voices):
             voices[2].send(make_answer("Two", "127.0.0.2"), *source)
     heard = stage(play)
     here = loopback.udp("127.0.0.1", loopback.port)
-    held = ask(loopback, "vote")
-    assert held.stdout.splitlines() == ["127.0.0.2 votes 3", "Two on board 127.0.0.2 is the master"]
-    assert heard.asked[0][2][1] != loopback.port
+
+    def shown():
+        heard.asked.clear()
+        held = ask(loopback, "vote", "--timeout", "20s")
+        assert held.stdout.splitlines() == [
+            "127.0.0.2 votes 3", "Two on board 127.0.0.2 is the master"]
+        assert heard.asked[0][2][1] != loopback.port
+
+    lab.one_of(5, shown)
     here.close()
 
 
@@ -235,6 +275,8 @@ def test_vote_says_that_nobody_votes(loopback, stage):
     held = ask(loopback, "vote", "--timeout", "200ms")
     assert (held.code, held.stdout) == (1, "")
     assert "nobody votes" in held.stderr
+    lab.wait_for(lambda: heard.asked[-1:] and heard.asked[-1][1].startswith(b"WHOIS"),
+                 what="the stage to hear it")
     calls = [data for _, data, _ in heard.asked if data.startswith(b"VOTE")]
     assert len(calls) == 1, "a call is never repeated: that would be a second election"
 
@@ -251,9 +293,7 @@ def test_a_flood_of_votes_ends_too(loopback, stage, voices):
     thread = threading.Thread(target=flood, daemon=True)
     thread.start()
     try:
-        began = time.monotonic()
-        ask(loopback, "vote", "--timeout", "300ms", seconds=20)
-        assert time.monotonic() - began < 5
+        ask(loopback, "vote", "--timeout", "300ms")
     finally:
         stopping.set()
         thread.join()
@@ -262,6 +302,7 @@ def test_a_flood_of_votes_ends_too(loopback, stage, voices):
 def test_no_newline(loopback, stage):
     heard = stage(lambda text, source: None)
     ask(loopback, "vote", "--no-newline", "--timeout", "20ms")
+    lab.wait_for(lambda: len(heard.asked) >= 2, what="the stage to hear it")
     sent = {data for _, data, _ in heard.asked}
     assert sent == {b"VOTE".ljust(40, b"\0"), b"WHOIS".ljust(40, b"\0")}
 
@@ -277,7 +318,7 @@ def test_to_asks_one_address_only(loopback, stage, voices, with_port):
     everybody = stage(lambda text, source: None)
     options = (["--to", f"127.0.0.3:{loopback.port}"] if with_port
                else ["--to", "127.0.0.3", "--port", loopback.port])
-    asked = loopback.run("whois", *options)
+    asked = loopback.run("whois", *options, "--timeout", "60s")
     assert asked.stdout == "Three on board 127.0.0.3 is the master\n"
     assert len(alone.asked) == 1 and not everybody.asked
 
@@ -296,7 +337,7 @@ def test_a_closed_standard_output_ends_it(loopback, stage, voices):
         [lab.program(), "whois", str(loopback.port), "--interface", "lo"],
         stdout=write, stderr=subprocess.PIPE)
     os.close(write)
-    assert process.wait(5) == 4
+    assert process.wait(lab.LONG) == 4
     assert not process.stderr.read(), "who has read enough need not be told"
 
 
@@ -304,16 +345,18 @@ def test_a_closed_standard_output_ends_it(loopback, stage, voices):
 def test_a_full_disk_is_told(arguments):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([lab.program(), *arguments], stdout=full, stderr=subprocess.PIPE,
-                              timeout=10, check=False)
+                              timeout=60, check=False)
     assert done.returncode == 4
     assert b"standard output: No space left" in done.stderr
 
 
 def test_ctrl_c_ends_a_question(loopback):
-    process = loopback.boardroom("whois", loopback.port, "--interface", "lo", "--timeout", "60s")
-    time.sleep(0.2)
+    observer = loopback.observer()
+    process = loopback.boardroom("whois", loopback.port, "--interface", "lo", "--timeout", "600s")
+    assert observer.receive(lab.LONG), "it asks"
     process.signal(signal.SIGINT)
-    assert process.wait(2) in (130, -signal.SIGINT)
+    assert process.wait() in (130, -signal.SIGINT)
+    observer.close()
 
 
 @pytest.mark.parametrize("command", ["whois", "vote"])
@@ -375,8 +418,9 @@ def test_a_client_on_two_networks_asks_on_both(make_lan):
         make_answer("Two", board.address), *source))
     elsewhere = client.udp("10.9.9.255", client.port, shared=True)
     try:
-        assert client.run("whois").stdout == "Two on board 10.3.52.2 is the master\n"
-        assert elsewhere.receive(0.1) is not None
+        assert client.run("whois", "--timeout", "60s").stdout == (
+            "Two on board 10.3.52.2 is the master\n")
+        assert elsewhere.receive(lab.LONG) is not None
         assert client.run("whois", "--interface", "eth1", "--timeout", "50ms").code == 1
         assert len(heard.asked) == 1
     finally:

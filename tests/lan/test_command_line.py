@@ -10,7 +10,7 @@ import lab
 
 
 def refused(place, *arguments, code):
-    told = place.run("serve", *arguments, seconds=5)
+    told = place.run("serve", *arguments)
     assert told.code == code, (told.code, told.stderr)
     assert told.stdout == ""
     assert told.stderr.startswith("boardroom: ") and told.stderr.count("\n") == 1, told.stderr
@@ -59,7 +59,7 @@ def test_a_port_that_needs_permission_is_exit_code_4(loopback):
     may_not = ["setpriv", "--bounding-set=-net_bind_service"] if os.geteuid() == 0 else []
     board = loopback.start([*may_not, lab.program(), "serve", "81", "--interface", "lo",
                             "--address", "127.0.0.2"])
-    assert board.wait(5) == 4
+    assert board.wait(lab.LONG) == 4
     assert "81" in board.stderr and board.stderr.count("\n") == 1
 
 
@@ -112,7 +112,7 @@ def test_help_to_a_closed_pipe_is_no_panic(loopback):
 def test_without_a_standard_output_nothing_passes_for_printed(loopback, arguments):
     words = " ".join([lab.program(), *arguments])
     told = loopback.start(["/bin/sh", "-c", f"exec {words} >&-"])
-    assert told.wait(5) == 4
+    assert told.wait(lab.LONG) == 4
     assert "standard output: it is closed" in told.stderr
 
 
@@ -125,5 +125,5 @@ def test_a_server_needs_no_standard_output(loopback):
         client.send(b"hello", "127.0.0.1", loopback.port)
         return client.receive(0.1)
 
-    assert lab.wait_for(answered, 5, "an answer")[0] == b"Alphanumeric."
+    assert lab.wait_for(answered, what="an answer")[0] == b"Alphanumeric."
     assert server.stop() == 0

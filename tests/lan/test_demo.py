@@ -51,4 +51,4 @@ def test_ctrl_c_ends_it_at_any_time():
         os.killpg(demo.pid, signal.SIGINT)
         demo.communicate(timeout=10)
         assert demo.returncode == 130 or demo.returncode == 0
-        lab.wait_for(lambda: in_session(demo.pid) == [], 3, "its boards to end")
+        lab.wait_for(lambda: in_session(demo.pid) == [], what="its boards to end")

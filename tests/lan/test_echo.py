@@ -62,7 +62,7 @@ def test_display(loopback):
 
 def test_a_display_answers_a_client_that_repeats_itself(loopback):
     server = Server(loopback, "echo", "--mode", "display", "--quiet")
-    done = run(loopback, "echo", "client", "--port", server.port, "--timeout", "1s",
+    done = run(loopback, "echo", "client", "--port", server.port, "--timeout", "20s",
                text=b"hello\n" * 300)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == b"hello\n" * 300
@@ -76,7 +76,7 @@ def test_quiet_prints_the_port_only(loopback):
 
 def test_nothing_ends_or_stops_the_server(server):
     for data in (b"", b"\0", b"\xff\xfe", b"a\0b", b"\xed\xa0\x80", b"\x1b[2J", b"z" * 65507):
-        server.ask(data)
+        server.ask(data, seconds=0.2)
     assert server.ask(b"a" * 2048 + b"!") == b"Alphanumeric.", "the first 2,048 bytes count"
     silent = [server.tcp() for _ in range(50)]
     half = [server.tcp().send(b"\xc3").half_close() for _ in range(20)]
@@ -129,7 +129,7 @@ def test_crowds_of_the_silent_keep_nobody_out(loopback):
 def test_a_character_split_over_two_segments(server):
     peer = server.tcp()
     peer.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    for _ in range(10):
+    for _ in range(50):
         peer.send(b"Gr\xc3")
         time.sleep(0.02)
         answer = peer.send(b"\xbc\xc3\x9fe").receive()
@@ -139,10 +139,10 @@ def test_a_character_split_over_two_segments(server):
         assert answer.startswith(b"Not alphanumeric.")
         peer.receive(0.3)
     assert answer == b"Alphanumeric"
-    peer.send(b"Gr\xc3")
     begun = time.monotonic()
+    peer.send(b"Gr\xc3")
     assert peer.receive() == b"Not alphanumeric."
-    assert 0.05 < time.monotonic() - begun < 3
+    assert time.monotonic() - begun > 0.05, "the rest was waited for"
     peer.close()
 
 
@@ -155,9 +155,13 @@ def test_two_servers_do_not_talk_for_ever(loopback):
         text = b"a b"
         header = struct.pack("!HHHH", other.port, one.port, 8 + len(text), 0)
         raw.sendto(header + text, ("127.0.0.1", 0))
+    begun = time.monotonic()
+    lab.wait_for(lambda: one.lines() or other.lines(), what="the forged text's arrival")
     time.sleep(1)
     for server in (one, other):
-        assert 1 <= len(server.lines()) <= 80, "at most some ten texts a second"
+        heard = len(server.lines())
+        most = 80 * (1 + time.monotonic() - begun)
+        assert 1 <= heard <= most, "some ten texts a second; else it is thousands"
         server.wait_idle()
         assert server.ask(b"abc") == b"Alphanumeric."
 
@@ -181,24 +185,25 @@ def test_client_and_server(loopback, server, option):
 def test_client_with_a_long_file(loopback, option):
     server = Server(loopback, "echo", "--quiet")
     text = b"".join(b"line%d\n" % i for i in range(20_000))
-    done = run(loopback, "echo", "client", "--port", server.port, *option, text=text, seconds=60)
+    done = run(loopback, "echo", "client", "--port", server.port, *option,
+               "--timeout", "20s", text=text, seconds=300)
     assert done.returncode == 0
     assert done.stdout.count(b"Alphanumeric") == 20_000
 
 
 def test_client_tells_silence_and_absence(loopback):
-    silent = lab.Udp("127.0.0.1")
+    # Not a port that the client itself could be given once it is closed.
+    silent = lab.Udp("127.0.0.1", lab.free_port())
     begun = time.monotonic()
     done = run(loopback, "echo", "client", "--port", silent.port, "--timeout", "300ms",
                text=b"one\ntwo\n")
-    assert 0.6 <= time.monotonic() - begun < 5
+    assert time.monotonic() - begun >= 0.6
     assert done.stderr.decode() == f"no answer within 300ms from 127.0.0.1:{silent.port}\n" * 2
     assert (done.returncode, done.stdout) == (1, b"")
     silent.close()
     for option, code in (([], 1), (["--tcp"], 4)):
-        begun = time.monotonic()
-        done = run(loopback, "echo", "client", "--port", silent.port, *option, text=b"one\n")
-        assert time.monotonic() - begun < 3
+        done = run(loopback, "echo", "client", "--port", silent.port, *option, "--timeout", "600s",
+                   text=b"one\n")
         assert f"cannot reach 127.0.0.1:{silent.port}: " in done.stderr.decode()
         assert done.returncode == code
 
@@ -217,7 +222,8 @@ def test_client_reads_other_servers(loopback):
     for play, expected in ((closes_after_each, "Alphanumeric"),
                            (answers_in_pieces, "Not alphanumeric.")):
         other = Listening(play)
-        done = run(loopback, "echo", "client", "--tcp", "--port", other.port, text=b"a\nb\nc\n")
+        done = run(loopback, "echo", "client", "--tcp", "--port", other.port,
+                   "--timeout", "20s", text=b"a\nb\nc\n")
         assert done.stdout.decode().splitlines() == [expected] * 3
         assert done.returncode == 0
         other.close()
@@ -238,7 +244,7 @@ def test_client_prompts_a_person(loopback, server, typed, answer):
 
     def wait(text):
         nonlocal seen
-        end = time.monotonic() + 5
+        end = time.monotonic() + lab.LONG
         while text not in seen:
             ready, _, _ = select.select([client.stdout], [], [], end - time.monotonic())
             assert ready, seen
@@ -249,7 +255,7 @@ def test_client_prompts_a_person(loopback, server, typed, answer):
         os.write(ours, typed or b"hello\n")
         wait(answer)
         os.write(ours, b"\x04")
-        assert (client.wait(5) == 0) == bool(typed)
+        assert (client.wait(lab.LONG) == 0) == bool(typed)
     finally:
         client.kill()
         client.wait()
@@ -265,9 +271,7 @@ def test_client_finds_the_master(loopback, server, option):
                text=b"abc\n")
     master.stop()
     assert (done.returncode, done.stdout[:12]) == (0, b"Alphanumeric")
-    begun = time.monotonic()
     done = run(loopback, "echo", "client", *master.options, "--port", server.port, text=b"abc\n")
-    assert time.monotonic() - begun < 8
     assert done.returncode == 1 and b"no master answered WHOIS" in done.stderr
 
 

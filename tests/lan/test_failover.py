@@ -112,7 +112,7 @@ def test_sigterm_hands_over_without_a_gap(loopback):
         boards[master].signal(signal.SIGTERM)
         _, seconds = watcher.first(but=master)
         took.append(seconds)
-        assert boards[master].wait(2) == 0
+        assert boards[master].wait(lab.LONG) == 0
         again(loopback, boards, master, "--failover")
         time.sleep(0.3)
     # A winner that has heard nobody since its start does not know whom to wait
@@ -345,7 +345,7 @@ def test_the_hook_hears_each_role_once_and_in_order(loopback, tmp_path):
     first = watcher.settled()
     boards[first].signal(signal.SIGTERM)
     second = watcher.settled(but=first)
-    boards[first].wait(2)
+    boards[first].wait(lab.LONG)
     time.sleep(0.3)
     roles = {address: [line.split()[0] for line in said()] for address, said in hooks.items()}
     assert roles[first] == ["slave", "master", "slave"]

@@ -77,9 +77,9 @@ def test_garbage_changes_nothing(loopback, boards):
     before = [board.resident_kb() for board in all_of_them]
     flood = Flood(loopback, garbage, rate=5_000)
     try:
-        lab.wait_for(lambda: flood.sent > 1_000, 10, "a flood")
+        lab.wait_for(lambda: flood.sent > 1_000, what="a flood")
         assert asked(loopback, 20) >= 19
-        lab.wait_for(lambda: flood.sent > 5_000, 10, "more of it")
+        lab.wait_for(lambda: flood.sent > 5_000, what="more of it")
         assert asked(loopback, 20) >= 19
     finally:
         flood.stop()
@@ -160,7 +160,7 @@ def test_a_flood_of_calls_is_answered_and_stays_within_the_limit(loopback, board
     assert set(votes) == {board.address for board in boards[0]}
     for address, count in votes.items():
         assert count <= 20 * took + 20, f"{address} sent {count} votes in {took} s"
-    lab.wait_for(lambda: asked(loopback, 3) == 3, 5, "one master when the flood is over")
+    lab.wait_for(lambda: asked(loopback, 3) == 3, what="one master when the flood is over")
 
 
 def test_a_flood_of_whois_is_answered_and_ends(loopback, boards):
@@ -195,4 +195,4 @@ def test_a_frozen_board_holds_nobody_up(loopback, boards):
         assert election.faults([b.address for b in all_of_them[1:]]) == [], election.line()
     finally:
         all_of_them[0].signal(signal.SIGCONT)
-    lab.wait_for(lambda: asked(loopback, 1) == 1, 3, "one master after the thaw")
+    lab.wait_for(lambda: asked(loopback, 1) == 1, what="one master after the thaw")

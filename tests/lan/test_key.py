@@ -94,10 +94,10 @@ def test_boards_without_a_key_yield_to_those_that_have_it_who_say_so_once(loopba
         return sorted("keyed" if one[1] < "127.0.0.4" else "other" for one in found if one)
 
     for _ in range(3):
-        lab.wait_for(lambda: masters() == ["keyed"], 10, "one master, with the key")
+        lab.wait_for(lambda: masters() == ["keyed"], what="one master, with the key")
         loopback.run("vote", "--interface", "lo", loopback.port)
     for board in keyed:
-        lab.wait_for(lambda: "has no key and is not believed" in board.stderr, 5, "the line")
+        lab.wait_for(lambda: "has no key and is not believed" in board.stderr, what="the line")
     assert [board.stderr.count("has no key") for board in keyed] == [1, 1]
     assert all("key" not in board.stderr for board in others)
     client.close()
@@ -135,7 +135,7 @@ def test_a_lan_changes_its_key_without_a_break(loopback, keys, tmp_path):
     def proven(key):
         return master(loopback, "--key-file", key)
 
-    lab.wait_for(lambda: proven(keys[0])[0] == 0, 10, "a master")
+    lab.wait_for(lambda: proven(keys[0])[0] == 0, what="a master")
     thread = threading.Thread(target=ask)
     thread.start()
     try:
@@ -147,7 +147,7 @@ def test_a_lan_changes_its_key_without_a_break(loopback, keys, tmp_path):
                 assert boards[number].stop() == 0
                 loopback.processes.remove(boards[number])
                 boards[number] = start(number, text)
-                lab.wait_for(lambda: proven(key)[0] == 0, 5, "a master with the key")
+                lab.wait_for(lambda: proven(key)[0] == 0, what="a master with the key")
     finally:
         stop.set()
         thread.join()
@@ -218,7 +218,7 @@ def eve(loopback):
 def test_watch_with_a_key_shows_who_has_it(loopback, keys, eve):
     loopback.board(2, "--failover", "--key-file", keys[0])
     loopback.board(3, "--failover", "--key-file", keys[0])
-    lab.wait_for(lambda: master(loopback, "--key-file", keys[0])[0] == 0, 15, "a master")
+    lab.wait_for(lambda: master(loopback, "--key-file", keys[0])[0] == 0, what="a master")
     watch = ["watch", "--interface", "lo", "--json", loopback.port]
     believing = loopback.boardroom(*watch, "--key-file", keys[0])
     other = loopback.boardroom(*watch, "--key-file", keys[1])
@@ -228,8 +228,8 @@ def test_watch_with_a_key_shows_who_has_it(loopback, keys, eve):
         found = [json.loads(line) for line in process.stdout.splitlines()]
         return {one["address"]: one["name"] for one in found if one["event"] == "master"}
 
-    lab.wait_for(lambda: masters(believing), 10, "the master's line")
-    lab.wait_for(lambda: "127.0.0.9" in masters(asking), 10, "Eve's line")
+    lab.wait_for(lambda: masters(believing), what="the master's line")
+    lab.wait_for(lambda: "127.0.0.9" in masters(asking), what="Eve's line")
 
     def votes_shown():
         """The first vote of a board that it has not met may come too early."""
@@ -247,7 +247,7 @@ def test_watch_with_a_key_shows_who_has_it(loopback, keys, eve):
 
 def test_server_auto_with_a_key_finds_who_has_it(loopback, keys, eve):
     board = loopback.board(2, "--failover", "--key-file", keys[0])
-    lab.wait_for(lambda: master(loopback, "--key-file", keys[0])[0] == 0, 15, "a master")
+    lab.wait_for(lambda: master(loopback, "--key-file", keys[0])[0] == 0, what="a master")
     server = services.Server(loopback, "sequence", "--address", "127.0.0.2")
     client = ["sequence", "client", "c1", "--count", 2, "--delay", "50ms", "--server", "auto",
               "--interface", "lo", "--bind-port", 0, "--port", server.port,
@@ -294,7 +294,7 @@ def call(place, *options):
 def test_a_call_shows_its_own_rounds_votes_only(loopback, keys):
     """Boards tell a client at the election's port their vote of the moment."""
     boards = [loopback.board(n, "--failover", "--key-file", keys[0]) for n in (2, 3, 4)]
-    lab.wait_for(lambda: master(loopback, "--key-file", keys[0])[0] == 0, 15, "a master")
+    lab.wait_for(lambda: master(loopback, "--key-file", keys[0])[0] == 0, what="a master")
     for _ in range(4):
         votes, winner, beside = call(loopback, "--key-file", keys[0])
         assert sorted(address for _, address in votes) == [one.address for one in boards], votes

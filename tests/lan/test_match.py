@@ -14,6 +14,9 @@ import pytest
 import lab
 from oldmatch import Crowd, Frames, OldClient, OldServer, OldTracker
 
+# So long, in seconds, a search lasts that waits for a server in vain.
+IN_VAIN = 1.9
+
 RESULT = re.compile(r"(C\d+): (?:Match found on servers (.*)|No match has been found)")
 
 
@@ -75,6 +78,16 @@ def server(place, port, name, *options):
     return place.boardroom("match", "server", name, "--server", f"127.0.0.1:{port}", *options)
 
 
+def finds_soon(client, number, expected):
+    """It is found without waiting for anybody in vain."""
+    def attempt():
+        names, took = client.find(number)
+        assert names == expected
+        assert took < IN_VAIN, f"{took} s: somebody is waited for in vain"
+
+    lab.one_of(5, attempt)
+
+
 def results(text):
     return [m.group(2) or "" for m in RESULT.finditer(text)]
 
@@ -113,7 +126,7 @@ def test_run_prints_the_trace_word_for_word(loopback):
 
 @pytest.mark.parametrize("count", [2, 10, 200])
 def test_run_of_any_size(loopback, count):
-    done = loopback.run("match", "run", "-n", count, "--rounds", "3", seconds=60)
+    done = loopback.run("match", "run", "-n", count, "--rounds", "3")
     assert done.code == 0, done.stderr
     assert len(results(done.stdout)) == count * 3, "not a line is lost"
     assert done.stderr == ""
@@ -140,12 +153,12 @@ def test_run_ends_when_told_though_nobody_reads(loopback):
         time.sleep(1.0)
         assert process.poll() is None, "it waits for its reader"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5) in (0, 1)
+        assert process.wait(lab.LONG) in (0, 1)
 
 
 # Old programs with our tracker.
 
-@pytest.mark.parametrize("delay", [0.0, 0.05, 1.0])
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.5])
 def test_old_servers_are_found_however_soon_they_answer(tracker, closing, delay):
     for i in (1, 2, 3):
         closing(OldServer(tracker.port, f"S{i}", 2 + i // 2, delay))
@@ -154,9 +167,10 @@ def test_old_servers_are_found_however_soon_they_answer(tracker, closing, delay)
     for _ in range(2):
         names, _ = client.find(3)
         assert names == ["S2", "S3"]
-        names, took = client.find(2)
+        names, _ = client.find(2)
         assert names == ["S1"]
-    assert took < delay + 0.5, "all numbers are known: nobody is waited for in vain"
+    # All numbers are known.
+    finds_soon(client, 2, ["S1"])
 
 
 def test_a_silent_old_server_costs_two_seconds(tracker, closing):
@@ -167,7 +181,7 @@ def test_a_silent_old_server_costs_two_seconds(tracker, closing):
     for _ in range(2):
         names, took = client.find(3)
         assert names == ["S2"]
-        assert 1.9 < took < 2.5
+        assert took > IN_VAIN
     assert quick.asked == [3, 3]
     assert quick.unknown == ["TRCK 1"], "and nothing else that an old server does not know"
 
@@ -175,24 +189,26 @@ def test_a_silent_old_server_costs_two_seconds(tracker, closing):
 def test_an_old_server_that_is_too_late(tracker, closing):
     """What can be known of it: that it holds 3 is clear once its first answer
     comes while nothing else was asked. From then on it is never mixed up."""
-    late = closing(OldServer(tracker.port, "S1", 3, 3.0))
+    late = closing(OldServer(tracker.port, "S1", 3, None))
     client = closing(OldClient(tracker.port, "C1"))
     other = closing(OldClient(tracker.port, "C2"))
     tracker.wait_servers(1)
     names, took = client.find(3)
-    assert names == [] and 1.9 < took < 2.5
-    time.sleep(1.5)
-    names, took = client.find(5)
-    assert names == [] and took < 0.5, "it is known to hold 3"
+    assert names == [] and took > IN_VAIN
+    late.answer()
+    time.sleep(0.2)
+    finds_soon(client, 5, [])
     names, _ = client.find(3)
     assert names == []
-    # Its second answer comes one second into this search, and is not for it.
+    # Its second answer comes within this search, and is not for it.
     found = []
     asking = threading.Thread(target=lambda: found.append(other.find(7)))
     asking.start()
-    asking.join(10)
+    lab.wait_for(lambda: late.asked[-1] == 7, what="the search")
+    late.answer()
+    asking.join(60)
     assert found[0][0] == []
-    assert late.asked == [3, 5, 3, 7]
+    assert [number for number in late.asked if number != 5] == [3, 3, 7] and 5 in late.asked
 
 
 def test_twenty_four_of_twenty_four(tracker, closing):
@@ -212,7 +228,7 @@ def test_twenty_four_of_twenty_four(tracker, closing):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
     assert found.count(True) == 24, found
 
 
@@ -232,10 +248,10 @@ def test_three_clients_at_the_same_time_two_hundred_rounds(loopback, tracker, cl
 
     def ask(client, step):
         for i in range(200):
-            barrier.wait(30)
+            barrier.wait(lab.LONG)
             number = i * step % 10 + 1
             names, took = client.find(number)
-            if names != [f"S{number}"] or took > 1.0:
+            if names != [f"S{number}"] or took > IN_VAIN:
                 wrong.append((number, names, took))
 
     threads = [threading.Thread(target=ask, args=(client, step))
@@ -243,7 +259,7 @@ def test_three_clients_at_the_same_time_two_hundred_rounds(loopback, tracker, cl
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
     assert not wrong
     assert not any(thread.is_alive() for thread in threads)
 
@@ -251,9 +267,9 @@ def test_three_clients_at_the_same_time_two_hundred_rounds(loopback, tracker, cl
 def test_an_old_client_does_not_hang(tracker, closing):
     """It waits for the space behind RSLT, found or not, servers or none."""
     client = closing(OldClient(tracker.port, "C1"))
-    assert client.find(3, 5)[0] == []
+    assert client.find(3)[0] == []
     for nonsense in ("0", "11", "x", "3 C1", ""):
-        assert client.find(nonsense, 5)[0] == []
+        assert client.find(nonsense)[0] == []
 
 
 # Our servers and clients with an old tracker.
@@ -266,7 +282,7 @@ def test_an_old_tracker_loses_nothing_of_ours(loopback, closing):
     answers = []
     for number, rounds in ((4, 2), (5, 1), (6, 1)):
         done = loopback.run("match", "client", "C1", "--server", f"127.0.0.1:{old.port}",
-                            "--find", number, "--rounds", rounds, seconds=20)
+                            "--find", number, "--rounds", rounds)
         answers += results(done.stdout)
         assert done.code == (1 if number == 6 else 0), done.stderr
     assert answers == ["S1 and S2", "S1 and S2", "S3", ""]
@@ -279,8 +295,13 @@ def test_the_old_tracker_of_these_tests_does_lose_early_answers(closing):
     old = closing(OldTracker())
     closing(OldServer(old.port, "S1", 4))
     lab.wait_for(lambda: old.servers)
-    assert closing(OldClient(old.port, "C1")).find(4)[0] == []
-    assert old.lost == 1
+    client = closing(OldClient(old.port, "C1"))
+
+    def lost():
+        assert client.find(4)[0] == []
+        assert old.lost >= 1
+
+    lab.one_of(5, lost)
 
 
 # Peers that come, go and do harm.
@@ -292,18 +313,26 @@ def test_a_dead_server_is_gone_at_once(loopback, tracker, closing):
     assert client.find(3)[0] == ["S1", "S2"]
     processes[0].kill()
     tracker.wait_servers(1)
-    names, took = client.find(3)
-    assert names == ["S2"] and took < 0.5
+    finds_soon(client, 3, ["S2"])
 
 
 def test_a_server_that_dies_in_a_search_holds_nobody_up(tracker, closing):
-    silent = closing(OldServer(tracker.port, "S1", 3, None))
     closing(OldServer(tracker.port, "S2", 3))
     client = closing(OldClient(tracker.port, "C1"))
-    tracker.wait_servers(2)
-    threading.Timer(0.3, silent.hang_up).start()
-    names, took = client.find(3)
-    assert names == ["S2"] and 0.2 < took < 1.0
+
+    def dies():
+        silent = closing(OldServer(tracker.port, "S1", 3, None))
+        tracker.wait_servers(2)
+        found = []
+        asking = threading.Thread(target=lambda: found.append(client.find(3)))
+        asking.start()
+        lab.wait_for(lambda: silent.asked, what="the search")
+        silent.hang_up()
+        asking.join(60)
+        names, took = found[0]
+        assert names == ["S2"] and took < IN_VAIN
+
+    lab.one_of(5, dies)
 
 
 def test_a_frozen_server_costs_one_search_two_seconds(loopback, tracker, closing):
@@ -314,9 +343,9 @@ def test_a_frozen_server_costs_one_search_two_seconds(loopback, tracker, closing
     assert client.find(9)[0] == []
     frozen.signal(signal.SIGSTOP)
     assert client.find(4)[0] == ["S2"]
-    names, took = client.find(4)
-    assert names == ["S2"] and took < 0.5, "it is not waited for again"
-    assert client.find(3)[1] < 0.5
+    # It is not waited for again.
+    finds_soon(client, 4, ["S2"])
+    finds_soon(client, 3, [])
     frozen.signal(signal.SIGCONT)
     lab.wait_for(lambda: client.find(3)[0] == ["S1"], what="the thawed server")
 
@@ -346,13 +375,12 @@ def test_rude_peers_harm_nobody(loopback, tracker, closing):
             names, took = client.find(3)
             assert names == ["S1"], bytes_sent[:40]
             # One that is a server, and just silent, has its two seconds.
-            most = 2.5 if bytes_sent == RUDE[-1] and not half_close else 0.5
-            assert took < most, bytes_sent[:40]
+            is_waited_for = bytes_sent == RUDE[-1] and not half_close
+            assert took < IN_VAIN or is_waited_for, bytes_sent[:40]
             rude.close()
     assert tracker.process.is_running()
     tracker.wait_servers(1)
-    names, took = client.find(4)
-    assert names == [] and took < 0.5
+    finds_soon(client, 4, [])
     assert tracker.process.stderr == ""
 
 
@@ -371,8 +399,7 @@ def test_a_peer_that_never_reads_is_closed_and_forgotten(loopback, closing):
             deaf.socket.sendall(b"SRCH 99\0" * 200)
     except OSError:
         pass
-    names, took = client.find(3)
-    assert names == ["S1"] and took < 1.0
+    finds_soon(client, 3, ["S1"])
     deaf.close()
     assert tracker.process.resident_kb() < before + 2000
     lab.wait_for(lambda: tracker.counters()["clients"] == 1)
@@ -386,16 +413,21 @@ def test_an_idle_tracker_sleeps_also_beside_silent_and_half_closed_peers(tracker
     half.send("HI C1")
     half.socket.shutdown(socket.SHUT_WR)
     tracker.wait_servers(5)
-    before = tracker.process.cpu_seconds()
-    time.sleep(2)
-    assert tracker.process.cpu_seconds() - before <= 0.02
+
+    def sleeps():
+        before = tracker.process.cpu_seconds()
+        time.sleep(1)
+        return tracker.process.cpu_seconds() - before <= 0.01
+
+    # What it still had to do is done soon; who spins never comes to an end.
+    lab.wait_for(sleeps, what="rest")
 
 
 def test_a_silent_connection_ends(tracker, closing):
     silent = closing(Frames.to(tracker.port))
     began = time.monotonic()
-    assert silent.receive(15) == ""
-    assert 9 < time.monotonic() - began < 12
+    assert silent.receive(60) == ""
+    assert time.monotonic() - began > 9
 
 
 def test_a_thousand_servers_and_a_thousand_clients(loopback, many_files, closing):
@@ -407,14 +439,18 @@ def test_a_thousand_servers_and_a_thousand_clients(loopback, many_files, closing
     crowd.start()
     for i, link in enumerate(clients):
         link.send(f"HI C{i}")
-    lab.wait_for(lambda: tracker.counters()["clients"] == 1000, 20, "all of them")
-    lab.wait_for(lambda: crowd.welcomed == 1000, 20, "all servers")
-    for link in clients:
-        link.send("SRCH 3")
+    lab.wait_for(lambda: tracker.counters()["clients"] == 1000, what="all of them")
+    lab.wait_for(lambda: crowd.welcomed == 1000, what="all servers")
     holders = [f"S{i}" for i in range(1000) if i % 10 == 3]
-    for link in clients:
-        command, names = link.receive().split(" ", 1)
-        assert command == "RSLT" and names.split() == holders
+
+    def all_find():
+        for link in clients:
+            link.send("SRCH 3")
+        replies = [link.receive().split(" ", 1) for link in clients]
+        assert all(command == "RSLT" and names.split() == holders for command, names in replies)
+
+    # The thousand servers have two seconds, on whatever machine plays them.
+    lab.one_of(5, all_find)
     used = tracker.process.resident_kb() - empty
     # Whole measure: tests/bench/match.py. A debug build, so with room.
     assert used < 4000, f"{used} KB for 2,000 peers"
@@ -493,7 +529,8 @@ def test_a_taken_port_is_said(loopback, tracker):
 # The tracker goes, and comes back elsewhere.
 
 def test_servers_and_clients_come_back_to_a_tracker(loopback):
-    first = Tracker(loopback)
+    # Not a port that a client itself could be given while nobody has it.
+    first = Tracker(loopback, port=lab.free_port())
     servers = [server(loopback, first.port, f"S{i}", "--number", 3) for i in (1, 2)]
     first.wait_servers(2)
     # Rounds for more than the time without a tracker.
@@ -503,9 +540,9 @@ def test_servers_and_clients_come_back_to_a_tracker(loopback):
     first.process.kill()
     lab.wait_for(lambda: "trying again" in client.stderr)
     second = Tracker(loopback, port=first.port)
-    lab.wait_for(lambda: second.counters()["servers"] == 2, 10, "both servers")
+    lab.wait_for(lambda: second.counters()["servers"] == 2, what="both servers")
     seen = len(client.stdout)
-    lab.wait_for(lambda: len(client.stdout) > seen + 1000, 10, "results again")
+    lab.wait_for(lambda: len(client.stdout) > seen + 1000, what="results again")
     assert all(process.is_running() for process in [*servers, client])
     assert len(client.stderr.splitlines()) == 1, "the loss is told once"
 
@@ -517,7 +554,7 @@ def test_wait_waits_for_the_first_tracker(loopback):
                                 "--server", f"127.0.0.1:{port}", "--rounds", "1")
     lab.wait_for(lambda: "trying again" in waiting.stderr)
     tracker = Tracker(loopback, port=port)
-    assert client.wait(15) in (0, 1)
+    assert client.wait() in (0, 1)
     tracker.wait_servers(1)
 
 
@@ -544,8 +581,7 @@ def test_auto_follows_the_master(loopback):
     assert other != master
     trackers[other] = loopback.boardroom(
         "match", "tracker", "--address", other, "--port", port)
-    lab.wait_for(lambda: '"Hello" from Server S1' in trackers[other].stdout, 15,
-                 "the server at the new master")
+    lab.wait_for(lambda: '"Hello" from Server S1' in trackers[other].stdout, what="the server at the new master")
     done = loopback.run("match", "client", "C1", "--find", "3", "--rounds", "1", *auto)
     assert done.code == 0 and results(done.stdout) == ["S1"], done.stderr
     assert holder.is_running()

@@ -44,7 +44,7 @@ def test_a_late_address_is_taken_when_it_comes(make_lan):
     assert len(said) == 1, f"one line while it waits: {process.stderr}"
     assert process.cpu_seconds() < 0.2, "it waits, it does not spin"
     board.add_address()
-    process.wait_bound(board.address, seconds=2)
+    process.wait_bound(board.address)
     assert settle(client, lan, 1) == board.address
     assert lines(process, "10.3.52.2"), process.stderr
 
@@ -63,7 +63,7 @@ def test_an_interface_that_comes_later_is_taken(make_lan):
         return
     board.ip("link", "set", "other0", "name", "eth0", "up")
     board.add_address()
-    process.wait_bound(board.address, seconds=2)
+    process.wait_bound(board.address)
     assert settle(client, lan, 1) == board.address
 
 
@@ -74,7 +74,7 @@ def test_a_changed_address_is_followed(make_lan):
     settle(client, lan, 2)
     first.remove_address()
     first.add_address("10.3.52.77")
-    changing.wait_bound("10.3.52.77", seconds=2)
+    changing.wait_bound("10.3.52.77")
     assert first.address not in answers(client, lan), "slave until the next election (R7)"
     election = elections.hold(client.client(), client.observer(), lan.broadcast, lan.port, 2,
                               messages.VOTE)
@@ -94,7 +94,7 @@ def test_a_lost_address_makes_no_noise_and_comes_back(make_lan):
     assert board.is_running()
     assert settle(client, lan, 1) == "10.3.52.3"
     first.add_address()
-    board.wait_bound(first.address, seconds=2)
+    board.wait_bound(first.address)
     assert first.address not in answers(client, lan)
     election = elections.hold(client.client(), client.observer(), lan.broadcast, lan.port, 2,
                               messages.VOTE)
@@ -110,7 +110,7 @@ def test_link_flaps_need_no_restart(make_lan):
         time.sleep(0.05)
         first.link("up")
         time.sleep(0.05)
-    board.wait_bound(seconds=2)
+    board.wait_bound()
     time.sleep(0.2)
     election = elections.hold(client.client(), client.observer(), lan.broadcast, lan.port, 2,
                               messages.VOTE)
@@ -149,7 +149,7 @@ def test_an_interface_deleted_and_made_again(make_lan):
     lab.ip("-n", lan.switch, "link", "set", "p2", "master", "br0", "up")
     first.link("up")
     first.add_address()
-    board.wait_bound(first.address, seconds=3)
+    board.wait_bound(first.address)
     election = elections.hold(client.client(), client.observer(), lan.broadcast, lan.port, 2,
                               messages.VOTE)
     assert election.faults([first.address, second.address]) == [], election.line()
@@ -196,7 +196,7 @@ def test_it_ends_cleanly(loopback, signal_name):
     board = loopback.board(2)
     began = time.monotonic()
     board.signal(getattr(signal, signal_name))
-    assert board.wait(2) == 0
+    assert board.wait(lab.LONG) == 0
     assert time.monotonic() - began < 0.5
 
 
@@ -209,7 +209,7 @@ def test_sigusr1_logs_the_counters(loopback):
     time.sleep(0.1)
     before = board.stderr
     board.signal(signal.SIGUSR1)
-    told = lab.wait_for(lambda: board.stderr[len(before):], 2, "the counters")
+    told = lab.wait_for(lambda: board.stderr[len(before):], what="the counters")
     time.sleep(0.05)
     assert "3" in board.stderr[len(before):], told
     assert board.is_running()

@@ -21,9 +21,7 @@ def server(loopback):
 
 def pair(server):
     """Two connections, the first one first."""
-    first = server.tcp()
-    time.sleep(0.02)
-    return first, server.tcp()
+    return server.tcp(), server.tcp()
 
 
 def both(first, second, verdict):
@@ -34,29 +32,38 @@ def both(first, second, verdict):
 
 
 def judged(server, play, verdict):
-    """The verdict on two connections between which play(first, second) sends.
+    """The verdict on two connections between which play(first, second) sends;
+    gives what the server has said of the round.
 
     On a busy machine both messages may reach the server in one turn of its
-    loop. It says that it was a tie then, and the round is played again.
+    loop. It says that it was a tie then. Or it has heard nothing for 50 ms
+    between two pieces of a message, and takes it for whole. Such a round is
+    played again.
     """
-    for _ in range(20):
-        ties = server.lines().count(TIE)
+
+    def attempt():
+        before = len(server.lines())
         first, second = pair(server)
-        play(first, second)
-        verdicts = {first.receive_all(), second.receive_all()}
-        first.close()
-        second.close()
-        server.wait_idle()
-        if server.lines().count(TIE) == ties:
-            assert verdicts == {verdict.encode()}
-            return
-    raise AssertionError("nothing but ties: is the machine this busy?")
+        try:
+            play(first, second)
+            verdicts = {first.receive_all(), second.receive_all()}
+        except OSError as error:
+            raise AssertionError("the round was over sooner") from error
+        finally:
+            first.close()
+            second.close()
+        lab.wait_for(lambda: READY in server.lines()[before:], what="the round's end")
+        lines = server.lines()[before:]
+        assert TIE not in lines and verdicts == {verdict.encode()}, (lines, verdicts)
+        return lines
+
+    return lab.one_of(50, attempt)
 
 
 def send_in_pieces(peer, message, cuts):
     for start, stop in zip([0, *cuts], [*cuts, len(message)]):
         peer.send(message[start:stop])
-        time.sleep(0.01 if cuts else 0)
+        time.sleep(0.005 if cuts else 0)
 
 
 def test_five_of_five(server):
@@ -74,14 +81,13 @@ def test_five_of_five(server):
             time.sleep(0.02)
             first.send(b"Client X: Ann" + end)
 
-        judged(server, play, "Y: Bob received before X: Ann")
+        lines = judged(server, play, "Y: Bob received before X: Ann")
+        greetings = [line for line in lines if line.endswith(" connected")]
+        assert greetings or shape != "greeted"
+        assert [line for line in lines if line not in greetings] == [
+            "Message Received: Client Y: Bob", "Message Received: Client X: Ann",
+            "Sent acknowledgment to both X and Y", READY]
     assert server.stop() == 0
-    rounds = "\n".join(server.lines()).split(READY)
-    rounds = [one.strip().splitlines() for one in rounds if TIE not in one and one.strip()]
-    assert [line for line in rounds[-1] if line.endswith("X connected")], "greeted"
-    assert [[line for line in one if not line.endswith(" connected")] for one in rounds] == 5 * [[
-        "Message Received: Client Y: Bob", "Message Received: Client X: Ann",
-        "Sent acknowledgment to both X and Y"]]
 
 
 def test_one_begins_the_other_ends_first(server):
@@ -111,11 +117,10 @@ def test_other_texts(server):
         judged(server, play, verdict)
     first, second = pair(server)
     first.send(b"Client X: \xff\x1b[2J").half_close()
-    time.sleep(0.02)
+    server.wait_line("Message Received: Client X: \\xff\\x1b[2J")
     second.send(b"Client Y: Bob").half_close()
     assert first.receive_all() == b"X: \xff\x1b[2J received before Y: Bob"
     second.close()
-    server.wait_line("Message Received: Client X: \\xff\\x1b[2J")
 
 
 def second_first(first, second):
@@ -205,9 +210,9 @@ def test_three_contestants_two_rounds(loopback):
         for peer in peers:
             assert peer.receive_all() == b"Z: C received before X: B received before Y: A"
             peer.close()
-    assert server.process.wait(5) == 0
+    assert server.process.wait(lab.LONG) == 0
     assert server.lines().count("Sent acknowledgment to X, Y and Z") == 2
-    assert sum(bool(re.match(r"Arrived: Z \+0s, X \+[\d.]+ms, Y \+[\d.]+ms$", line))
+    assert sum(bool(re.match(r"Arrived: Z \+0s, X \+[\d.]+m?s, Y \+[\d.]+m?s$", line))
                for line in server.lines()) == 2
 
 
@@ -223,7 +228,7 @@ def test_word_for_word(make_lan):
     x = other.boardroom("order", "client", "X", "Ann", "--server", one.address)
     lab.wait_for(lambda: "Client X: Ann\n" in server.stdout)
     y = run(one, "order", "client", "Y", "Bob")
-    assert y.returncode == x.wait(5) == server.wait(5) == 0
+    assert y.returncode == x.wait(lab.LONG) == server.wait(lab.LONG) == 0
     assert y.stdout == b"Client Y: Bob\nX: Ann received before Y: Bob\n"
     assert x.stdout == "Client X: Ann\nX: Ann received before Y: Bob\n"
     assert server.stdout.splitlines() == [
@@ -248,7 +253,7 @@ def test_client_reads_other_servers(loopback, replies, closes):
             connection.sendall(reply)
             time.sleep(0.05)
         if not closes:
-            done.wait(5)
+            done.wait(lab.LONG)
 
     other = Listening(play)
     client = run(loopback, "order", "client", "X", "Ann", "--port", other.port)
@@ -261,18 +266,17 @@ def test_client_reads_other_servers(loopback, replies, closes):
 
 def test_client_tells_what_is_wrong(loopback):
     silent = Listening(lambda connection: connection.recv(100) and connection.recv(100))
-    begun = time.monotonic()
     done = run(loopback, "order", "client", "X", "Ann", "--port", silent.port,
                "--timeout", "300ms")
-    assert done.returncode == 1 and time.monotonic() - begun < 5
+    assert done.returncode == 1
     assert b"no verdict within 300ms" in done.stderr
     silent.close()
     closing = Listening(lambda connection: connection.recv(100))
     done = run(loopback, "order", "client", "X", "Ann", "--port", closing.port)
     assert done.returncode == 1 and b"closed the connection without a verdict" in done.stderr
     closing.close()
-    port = closing.port
-    done = run(loopback, "order", "client", "X", "Ann", "--port", port)
+    # Not a port that the client itself could be given.
+    done = run(loopback, "order", "client", "X", "Ann", "--port", lab.free_port())
     assert done.returncode == 4 and b"connection refused" in done.stderr
 
 

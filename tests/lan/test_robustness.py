@@ -63,7 +63,7 @@ def test_a_master_that_stood_still_says_how_long(loopback):
     watcher.settled(but=master)
     time.sleep(1)
     boards[master].signal(signal.SIGCONT)
-    lab.wait_for(lambda: "slave in round" in boards[master].stderr, 5, "the line")
+    lab.wait_for(lambda: "slave in round" in boards[master].stderr, what="the line")
     told = re.search(r"this process stood still for ([0-9.]+)s", boards[master].stderr)
     assert told and 1 < float(told[1]) < 10, boards[master].stderr
 
@@ -108,7 +108,7 @@ def test_a_port_that_passes_nothing_yet(make_lan):
         host.add_address()
         host.board("--interval", f"{interval * 1e3:.0f}ms")
     lone = [Watcher(host) for host in hosts]
-    lab.wait_for(lambda: all(one.masters() for one in lone), 15, "each its own master")
+    lab.wait_for(lambda: all(one.masters() for one in lone), what="each its own master")
     for host in hosts:
         lab.ip("-n", lan.switch, "link", "set", f"p{host.number}", "master", "br0")
     # Two claims, and time for a busy machine.
@@ -133,12 +133,12 @@ def test_who_stays_when_two_masters_meet_says_so(make_lan, tmp_path):
     host = next(host for host in hosts if host.address != first)
     where = ("-n", lan.switch, "link", "set", f"p{host.number}")
     lab.ip(*where, "nomaster")
-    lab.wait_for(lambda: told[host.address]()[-1].startswith("master"), 10, "a second master")
+    lab.wait_for(lambda: told[host.address]()[-1].startswith("master"), what="a second master")
     lab.ip(*where, "master", "br0")
     master = watcher.settled(5)
     other = next(host.address for host in hosts if host.address != master)
-    lab.wait_for(lambda: told[master]()[-1].startswith("won"), 5, "its hook")
-    lab.wait_for(lambda: told[other]()[-1].startswith("slave"), 5, "the other one's hook")
+    lab.wait_for(lambda: told[master]()[-1].startswith("won"), what="its hook")
+    lab.wait_for(lambda: told[other]()[-1].startswith("slave"), what="the other one's hook")
 
 
 def test_a_slave_that_is_restarted_disturbs_nobody(loopback):

@@ -32,7 +32,7 @@ def counters(board):
     """What SIGUSR1 logs, as a dictionary."""
     seen = board.stderr.count("counters:")
     board.signal(signal.SIGUSR1)
-    wait_for(lambda: board.stderr.count("counters:") > seen, 5, "the counters")
+    wait_for(lambda: board.stderr.count("counters:") > seen, what="the counters")
     line = board.stderr.rsplit("counters:", 1)[1].splitlines()[0]
     return {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", line)}
 
@@ -63,7 +63,7 @@ def test_another_host_under_our_address_is_told(make_lan):
     # left is the text.
     thief = other.client()
     thief.send(messages.make_vote(one.address, 9), one.broadcast, one.port)
-    wait_for(lambda: "address conflict" in board.stderr, 5, "the warning")
+    wait_for(lambda: "address conflict" in board.stderr, what="the warning")
     assert counters(board)["address_conflicts"] == 1
 
 
@@ -76,7 +76,7 @@ def test_a_board_answers_on_its_own_machine(make_lan):
     for to in (host.broadcast, host.address):
         client.drain()
         client.send(messages.WHOIS, to, host.port)
-        data, source = client.receive(1)
+        data, source = client.receive(lab.LONG)
         assert messages.answer(data) == ("Solo", host.address)
         assert source == (host.address, host.port)
 
@@ -103,10 +103,10 @@ def test_the_limited_broadcast_counts_on_the_own_interface_only(make_lan):
 def test_a_port_that_is_taken_later_is_told_and_tried_again(make_lan):
     (host,) = make_lan([2], addresses=False).hosts
     board = host.board(bound=False)
-    wait_for(lambda: "no network" in board.stderr, 5, "the line that it waits")
+    wait_for(lambda: "no network" in board.stderr, what="the line that it waits")
     holder = host.udp("0.0.0.0", host.port)
     host.add_address()
-    wait_for(lambda: "is taken by another program" in board.stderr, 5, "the warning")
+    wait_for(lambda: "is taken by another program" in board.stderr, what="the warning")
     time.sleep(1.5)
     assert board.stderr.count("is taken") == 1, "told once"
     holder.close()
@@ -116,14 +116,14 @@ def test_a_port_that_is_taken_later_is_told_and_tried_again(make_lan):
 def test_what_is_not_there_yet_can_be_waited_for(make_lan):
     (host,) = make_lan([2], addresses=False).hosts
     late = host.board("--interface", "later0", "--wait", bound=False)
-    wait_for(lambda: "there is no interface later0" in late.stderr, 5, "the line that it waits")
+    wait_for(lambda: "there is no interface later0" in late.stderr, what="the line that it waits")
     host.ip("link", "add", "later0", "type", "veth", "peer", "name", "later1")
     host.ip("link", "set", "later1", "up")
     host.ip("link", "set", "later0", "up")
     host.ip("addr", "add", "10.7.0.2/24", "brd", "10.7.0.255", "dev", "later0")
     late.wait_bound("10.7.0.2")
     fixed = host.board("--address", "10.8.0.2", "--wait", bound=False)
-    wait_for(lambda: "no host's address" in fixed.stderr, 5, "the line that it waits")
+    wait_for(lambda: "no host's address" in fixed.stderr, what="the line that it waits")
     host.ip("addr", "add", "10.8.0.2/24", "brd", "10.8.0.255", "dev", "eth0")
     fixed.wait_bound("10.8.0.2")
 
@@ -133,7 +133,7 @@ def test_the_pid_file_is_there_before_any_address(make_lan, tmp_path):
     path = tmp_path / "board.pid"
     path.write_text("99999\n")
     board = host.board("--pid-file", path, bound=False)
-    wait_for(lambda: path.read_text() == f"{board.pid}\n", 5, "the pid file")
+    wait_for(lambda: path.read_text() == f"{board.pid}\n", what="the pid file")
     second = host.run("serve", "--pid-file", path)
     assert second.code == 4
     assert f"process {board.pid}" in second.stderr
@@ -169,7 +169,7 @@ def test_answers_may_go_to_all(loopback):
     listener = loopback.udp(loopback.broadcast, client.port, shared=True)
     client.drain()
     client.send(messages.WHOIS, loopback.broadcast, loopback.port)
-    data, _ = listener.receive(1)
+    data, _ = listener.receive(lab.LONG)
     assert messages.answer(data) == ("Loud", "127.0.0.2")
     assert client.receive(0.1) is None
 
@@ -181,7 +181,7 @@ def test_a_flood_is_read_in_batches_and_one_client_is_not(loopback):
     time.sleep(0.3)
     for _ in range(2_000):
         client.send(messages.WHOIS, board.address, loopback.port)
-        assert client.receive(1)
+        assert client.receive(lab.LONG)
     quiet = counters(board).get("batches", 0)
     assert quiet <= 2_000 / 30 + 1, "a batch is only tried now and then"
     for _ in range(200):
@@ -193,12 +193,12 @@ def test_a_flood_is_read_in_batches_and_one_client_is_not(loopback):
     assert after["whois"] > 2_000
     client.drain()
     client.send(messages.WHOIS, board.address, loopback.port)
-    assert messages.answer(client.receive(1)[0]) == ("B2", board.address)
+    assert messages.answer(client.receive(lab.LONG)[0]) == ("B2", board.address)
 
 
 def test_a_name_that_will_be_cut_is_a_warning(loopback):
     board = loopback.board(2, name="A rather long name for a board")
-    wait_for(lambda: "is cut in answers" in board.stderr, 5, "the warning")
+    wait_for(lambda: "is cut in answers" in board.stderr, what="the warning")
     assert "is cut" not in loopback.board(3, name="Peter").stderr
 
 
@@ -283,14 +283,14 @@ def test_watch_tells_what_becomes_of_the_board(loopback, socket_path):
 def test_a_live_socket_is_left_alone_and_a_dead_one_replaced(loopback, socket_path):
     first = loopback.board(2, "--control", socket_path).wait_control(socket_path)
     second = loopback.board(3, "--control", socket_path)
-    wait_for(lambda: "another board answers there" in second.stderr, 5, "the line")
+    wait_for(lambda: "another board answers there" in second.stderr, what="the line")
     assert status(loopback, socket_path)["name"] == "B2"
     first.kill()
     assert socket_path.exists()
     loopback.board(4, "--control", socket_path).wait_control(socket_path)
     assert status(loopback, socket_path)["name"] == "B4"
     nowhere = loopback.board(5, "--control", "/br-no-such/x.sock")
-    wait_for(lambda: "no control socket" in nowhere.stderr, 5, "the line")
+    wait_for(lambda: "no control socket" in nowhere.stderr, what="the line")
 
 
 def test_the_log_may_go_to_the_systems(loopback):
@@ -318,7 +318,7 @@ def test_a_log_that_nobody_reads_holds_nothing_up(loopback):
             client.send(messages.WHOIS, "127.0.0.2", loopback.port)
             return client.receive(0.5)
 
-        wait_for(answered, 5, "an answer")
+        wait_for(answered, what="an answer")
         os.close(reader)
         assert answered(), "a log whose reader is gone"
         process.send_signal(signal.SIGUSR1)

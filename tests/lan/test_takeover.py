@@ -68,7 +68,7 @@ class Team:
             self.observer.drain()
             seen = {address for _, address in claims(self.observer, self.window)}
             return len(seen) == 1 and seen
-        (address,) = wait_for(quiet, 20, "one master")
+        (address,) = wait_for(quiet, what="one master")
         return self.boards[address]
 
     def master(self):
@@ -114,14 +114,14 @@ def test_a_pulled_cable_is_a_lost_master_and_a_late_link_is_no_start(make_lan):
         seen = {address for _, address in claims(observer, 0.5)}
         return next(iter(seen)) if len(seen) == 1 else None
 
-    master = wait_for(holder, 15, "one master")
+    master = wait_for(holder, what="one master")
     host = next(host for host in lan.hosts if host.address == master)
     observer.close()
     observer = next(other for other in lan.hosts if other is not host).observer()
     host.cable("down")
     board = host.processes[0]
-    wait_for(lambda: "eth0 has no link" in board.stderr, 5, "the line in its log")
-    new = wait_for(lambda: (one := holder()) != master and one, 10, "another master")
+    wait_for(lambda: "eth0 has no link" in board.stderr, what="the line in its log")
+    new = wait_for(lambda: (one := holder()) != master and one, what="another master")
     host.cable("up")
     time.sleep(1)
     observer.drain()
@@ -178,10 +178,10 @@ def test_with_a_quorum_the_old_masters_hook_ends_before_the_next_one_begins(loop
     team = Team(loopback, "--interval", "100ms", "--quorum", "3", "--on-change", program)
     master = team.settle()
     wait_for(lambda: log.read_text() == f"begin master {master.address}\nend master "
-             f"{master.address}\n", 10, "the first master's hook")
+             f"{master.address}\n", what="the first master's hook")
     master.signal(signal.SIGTERM)
-    assert master.wait(10) == 0
-    wait_for(lambda: log.read_text().count("end master") == 2, 10, "the next master's hook")
+    assert master.wait(lab.LONG) == 0
+    wait_for(lambda: log.read_text().count("end master") == 2, what="the next master's hook")
     told = [line.rsplit(" ", 1)[0] for line in log.read_text().splitlines()[2:]]
     assert told == ["begin slave", "end slave", "begin master", "end master"]
 
@@ -189,7 +189,7 @@ def test_with_a_quorum_the_old_masters_hook_ends_before_the_next_one_begins(loop
 def test_what_a_hook_says_is_in_the_log(loopback, hook):
     program, _ = hook("echo hello $1; exit 3")
     board = loopback.board(2, "--on-change", program)
-    wait_for(lambda: "the hook for slave: exit status: 3" in board.stderr, 5, "the exit status")
+    wait_for(lambda: "the hook for slave: exit status: 3" in board.stderr, what="the exit status")
     assert "the hook says: hello slave" in board.stderr
     assert counters(board)["hooks_failed"] == 1
 
@@ -203,13 +203,13 @@ starts_itself = pytest.mark.skipif(
 def ward(guardian):
     """The process that a guardian watches over."""
     path = f"/proc/{guardian.pid}/task/{guardian.pid}/children"
-    return int(wait_for(lambda: open(path).read().split(), 10, "the guarded board")[0])
+    return int(wait_for(lambda: open(path).read().split(), what="the guarded board")[0])
 
 
 @starts_itself
 def test_a_guardian_tells_the_others_at_once(loopback):
     team = Team(loopback, "--interval", "1s", "--guardian", ready=False)
-    master = wait_for(lambda: team.master(), 15, "a master")
+    master = wait_for(lambda: team.master(), what="a master")
     first = ward(master)
     team.observer.drain()
     began = time.monotonic()
@@ -220,7 +220,7 @@ def test_a_guardian_tells_the_others_at_once(loopback):
     assert time.monotonic() - began < 1
     second = ward(master)
     assert second != first
-    wait_for(lambda: "the others know" in master.stderr, 5, "the line")
+    wait_for(lambda: "the others know" in master.stderr, what="the line")
     assert f"- {master.address}".encode() not in texts[texts.index(
         f"- {master.address}".encode()) + 1:], "said once"
 
@@ -264,7 +264,7 @@ def test_a_guardian_whose_pid_is_known_can_be_ended(loopback, tmp_path):
         "-e", f"inject={delay}:delay_enter=200000",
         lab.program(), "serve", loopback.port, "--guardian", *loopback.options,
         "--address", "127.0.0.2", "--pid-file", pid_file])
-    wait_for(lambda: pid_file.exists() and pid_file.read_text(), 10, "the pid file")
+    wait_for(lambda: pid_file.exists() and pid_file.read_text(), what="the pid file")
     os.kill(int(pid_file.read_text()), signal.SIGTERM)
     assert process.wait(20) == 0, process.stderr
     assert not pid_file.exists()
@@ -275,7 +275,7 @@ def test_a_board_ends_with_its_guardian(loopback):
     guardian = loopback.board(2, "--guardian")
     child = ward(guardian)
     guardian.kill()
-    wait_for(lambda: not os.path.exists(f"/proc/{child}"), 5, "the board's end")
+    wait_for(lambda: not os.path.exists(f"/proc/{child}"), what="the board's end")
 
 
 @starts_itself
@@ -292,8 +292,8 @@ def test_a_board_that_keeps_dying_is_started_ever_more_slowly(loopback):
     for _ in range(4):
         os.kill(ward(guardian), signal.SIGKILL)
         time.sleep(0.05)
-        wait_for(lambda: len(guardian.stderr), 1, "a line")
-    wait_for(lambda: guardian.stderr.count("has died") == 4, 5, "four deaths")
+        wait_for(lambda: len(guardian.stderr), what="a line")
+    wait_for(lambda: guardian.stderr.count("has died") == 4, what="four deaths")
     pauses = re.findall(r"started again in (\S+)", guardian.stderr)
     assert pauses == ["100ms", "200ms", "400ms", "800ms"]
 
@@ -305,7 +305,7 @@ def test_a_guardian_ends_a_board_that_is_stopped(loopback, tmp_path):
     child = ward(guardian)
     os.kill(child, signal.SIGSTOP)
     guardian.signal(signal.SIGTERM)
-    assert guardian.wait(5) == 0
+    assert guardian.wait(lab.LONG) == 0
     assert not os.path.exists(f"/proc/{child}")
     assert not pid_file.exists()
 
@@ -317,10 +317,10 @@ def test_a_guardian_ends_between_two_lives(loopback, tmp_path):
     for _ in range(4):
         os.kill(ward(guardian), signal.SIGKILL)
         time.sleep(0.05)
-    wait_for(lambda: "again in 800ms" in guardian.stderr, 5, "a long pause")
+    wait_for(lambda: "again in 800ms" in guardian.stderr, what="a long pause")
     guardian.signal(signal.SIGTERM)
     began = time.monotonic()
-    assert guardian.wait(5) == 0
+    assert guardian.wait(lab.LONG) == 0
     assert time.monotonic() - began < 0.4, "it waits for no next life"
     assert not pid_file.exists()
 
@@ -328,7 +328,7 @@ def test_a_guardian_ends_between_two_lives(loopback, tmp_path):
 @starts_itself
 def test_a_guardian_that_is_to_end_tells_of_a_board_that_died(loopback):
     team = Team(loopback, "--interval", "1s", "--guardian", ready=False)
-    master = wait_for(lambda: team.master(), 15, "a master")
+    master = wait_for(lambda: team.master(), what="a master")
     child = ward(master)
     # It hears of both at the same time.
     master.signal(signal.SIGSTOP)
@@ -337,7 +337,7 @@ def test_a_guardian_that_is_to_end_tells_of_a_board_that_died(loopback):
     time.sleep(0.1)
     team.observer.drain()
     master.signal(signal.SIGCONT)
-    assert master.wait(5) == 0
+    assert master.wait(lab.LONG) == 0
     texts = [messages.text(data) for data, _ in team.observer.gather(0.3)]
     assert f"- {master.address}".encode() in texts
 
@@ -398,15 +398,14 @@ def test_a_service_follows_the_master(make_lan, tmp_path):
                                        hook_of_readme(tmp_path, host)) for host in hosts}
 
     def asked():
-        told = client.run("match", "client", "Ann", "--rounds", "1", "--server", "auto",
-                          seconds=15)
+        told = client.run("match", "client", "Ann", "--rounds", "1", "--server", "auto")
         return told.code == 0 and "No match has been found" in told.stdout
 
     observer = client.observer()
     first = next_claim(observer)
     trackers = []
     try:
-        wait_for(asked, 20, "the tracker on the first master")
+        wait_for(asked, what="the tracker on the first master")
         (pid_file,) = tmp_path.glob("*.pid")
         trackers.append(int(pid_file.read_text().split()[0]))
         assert pid_file.stem == first.rsplit(".", 1)[1]
@@ -415,13 +414,13 @@ def test_a_service_follows_the_master(make_lan, tmp_path):
         os.kill(trackers[0], signal.SIGKILL)
         pid_file.unlink()
         second = next_claim(observer, but=first)
-        wait_for(asked, 20, "the tracker on the next master")
+        wait_for(asked, what="the tracker on the next master")
         (pid_file,) = tmp_path.glob("*.pid")
         trackers.append(int(pid_file.read_text().split()[0]))
         assert pid_file.stem == second.rsplit(".", 1)[1]
         # In good order the tracker ends with the office.
         assert boards[second].stop() == 0
-        wait_for(lambda: not os.path.exists(f"/proc/{trackers[1]}"), 5, "the tracker's end")
+        wait_for(lambda: not os.path.exists(f"/proc/{trackers[1]}"), what="the tracker's end")
     finally:
         for host in hosts:
             host.close()

@@ -79,28 +79,28 @@ class Team:
             found = told.stdout.split()[3] if told.code == 0 else None
             return found if found != but else None
 
-        return wait_for(one, 10, "a master")
+        return wait_for(one, what="a master")
 
     def ask(self, find=3):
         return self.place.run("match", "client", "C1", "--rounds", "1", "--find", find,
-                              *self.auto, seconds=15)
+                              *self.auto)
 
 
 def test_orderly_hand_overs_on_one_machine_leave_the_masters_tracker(loopback, variables):
     team = Team(loopback, variables)
     master = team.master()
     for _ in range(4):
-        wait_for(lambda: list(trackers(team.tracker_port)) == [master], 5, "its tracker only")
+        wait_for(lambda: list(trackers(team.tracker_port)) == [master], what="its tracker only")
         assert team.boards[master].stop() == 0
         last, master = master, team.master(but=master)
-        wait_for(lambda: master in trackers(team.tracker_port), 5, "the next tracker")
+        wait_for(lambda: master in trackers(team.tracker_port), what="the next tracker")
         time.sleep(0.3)
         told = team.ask()
         assert told.code == 1 and "No match" in told.stdout, told.stderr
         assert list(trackers(team.tracker_port)) == [master]
         team.start(int(last.rsplit(".", 1)[1]))
     loopback.close()
-    wait_for(lambda: trackers(team.tracker_port) == {}, 5, "the last one's end")
+    wait_for(lambda: trackers(team.tracker_port) == {}, what="the last one's end")
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["one-machine", "apart"])
@@ -114,7 +114,7 @@ def test_servers_leave_the_tracker_of_a_board_that_was_killed(
     team = Team(loopback, variables, *options, apart=apart)
     master = team.master()
     loopback.boardroom("match", "server", "S1", "--number", 3, "--wait", *team.auto)
-    wait_for(lambda: results(team.ask().stdout) == ["S1"], 10, "the server")
+    wait_for(lambda: results(team.ask().stdout) == ["S1"], what="the server")
     victim = team.boards[master].pid
     if options:
         victim = int(Path(f"/proc/{victim}/task/{victim}/children").read_text())
@@ -122,7 +122,7 @@ def test_servers_leave_the_tracker_of_a_board_that_was_killed(
     if not options:
         team.boards[master].popen.wait()
     team.master(but=master)
-    wait_for(lambda: results(team.ask().stdout) == ["S1"], 10, "the server at the new master")
+    wait_for(lambda: results(team.ask().stdout) == ["S1"], what="the server at the new master")
     assert master not in trackers(team.tracker_port)
 
 
@@ -135,7 +135,7 @@ def test_each_call_in_each_shell(shell, variables):
 
     def call(board, *words):
         told = subprocess.run([*shell.split(), hook, *words, "7", "3"], capture_output=True,
-                              text=True, timeout=10, env={
+                              text=True, timeout=60, env={
                                   **os.environ, **variables, "BOARDROOM_PID": str(board.pid)})
         assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
 
@@ -150,7 +150,7 @@ def test_each_call_in_each_shell(shell, variables):
         call(one, "master", "127.0.0.2")
         call(two, "slave", "127.0.0.3")
         call(two, "master", "127.0.0.3")
-        wait_for(lambda: listens("127.0.0.2") and listens("127.0.0.3"), 5, "both")
+        wait_for(lambda: listens("127.0.0.2") and listens("127.0.0.3"), what="both")
         first = trackers(port)
         call(one, "won", "127.0.0.2")
         assert trackers(port) == first, "it goes on"
@@ -159,7 +159,7 @@ def test_each_call_in_each_shell(shell, variables):
         assert list(trackers(port)) == ["127.0.0.3"]
         call(one, "master", "127.0.0.5")
         call(one, "master", "127.0.0.6")
-        wait_for(lambda: listens("127.0.0.6"), 5, "the other address")
+        wait_for(lambda: listens("127.0.0.6"), what="the other address")
         assert sorted(trackers(port)) == ["127.0.0.3", "127.0.0.6"]
         # It was killed, and begins anew: the old one ends.
         one.kill()
@@ -169,7 +169,7 @@ def test_each_call_in_each_shell(shell, variables):
         # Or it ends by itself, without a further call.
         two.kill()
         two.wait()
-        wait_for(lambda: trackers(port) == {}, 5, "the end of what is nobody's")
+        wait_for(lambda: trackers(port) == {}, what="the end of what is nobody's")
     finally:
         for board in boards:
             board.kill()

@@ -64,7 +64,7 @@ class Terminal:
         return [re.sub(r"\x1b\[[0-9;]*[a-zA-Z]", "", line).rstrip()
                 for line in frame.split("\r\n")]
 
-    def wait_for(self, words, seconds=5):
+    def wait_for(self, words):
         lab.wait_for(lambda: any(words in line for line in self.screen()), seconds,
                      f"{words!r} on the screen")
 
@@ -156,12 +156,12 @@ def test_it_only_listens(loopback, voices):
 def test_asked_to_it_asks_and_names_the_master(loopback, voices):
     observer = loopback.observer()
     watch = start_lines(loopback, "--ask")
-    data, source = observer.receive(1)
+    data, source = observer.receive(lab.LONG)
     assert data == messages.WHOIS
     voices[3].send(make_answer("Three", "127.0.0.3"), *source)
     lab.wait_for(lambda: "Three on 127.0.0.3 is the master" in watch.stdout)
     began = time.monotonic()
-    assert observer.receive(3)[0] == messages.WHOIS
+    assert observer.receive(lab.LONG)[0] == messages.WHOIS
     assert time.monotonic() - began > 1.5, "every 2 s"
 
 
@@ -207,7 +207,7 @@ def test_the_terminal_is_left_as_it_was(loopback, on_terminal, how):
         terminal.process.send_signal(getattr(signal, how))
     else:
         terminal.press(b"\x03" if how == "^C" else b"q")
-    assert terminal.process.wait(3) == 0
+    assert terminal.process.wait(lab.LONG) == 0
     assert termios.tcgetattr(terminal.slave) == terminal.before
     time.sleep(0.1)
     assert terminal.output.endswith(b"\x1b[?25h\x1b[?1049l")
@@ -249,7 +249,7 @@ def test_a_flood_is_drawn_ten_times_a_second_at_most(loopback, voices, on_termin
     drawn = len(terminal.frames()) - frames
     assert 5 <= drawn <= 25, drawn
     terminal.press(b"q")
-    assert terminal.process.wait(3) == 0
+    assert terminal.process.wait(lab.LONG) == 0
 
 
 def test_a_terminal_that_does_not_read_stops_nothing(loopback, voices):
@@ -267,7 +267,7 @@ def test_a_terminal_that_does_not_read_stops_nothing(loopback, voices):
             time.sleep(0.005)
             process.send_signal(signal.SIGWINCH)  # drawn anew at once
         process.send_signal(signal.SIGTERM)
-        assert process.wait(3) == 0
+        assert process.wait(lab.LONG) == 0
     finally:
         process.kill()
         process.wait()
@@ -281,7 +281,7 @@ def test_no_color_means_no_styles(loopback, voices, on_terminal):
         terminal.wait_for("ADDRESS")
         assert (b"\x1b[1m" in terminal.output) is styled
         terminal.press(b"q")
-        terminal.process.wait(3)
+        terminal.process.wait(lab.LONG)
 
 
 def test_a_dumb_terminal_gets_lines(loopback, voices, on_terminal):
@@ -300,7 +300,7 @@ def test_a_reader_that_went_ends_it(loopback, voices):
     time.sleep(0.3)
     os.close(read)
     hold(loopback, voices, {2: 7})
-    assert process.wait(3) == 0
+    assert process.wait(lab.LONG) == 0
 
 
 @pytest.mark.parametrize("arguments, code, words", [
