@@ -8,7 +8,7 @@ FIRMWARE = ROOT / "target/firmware"
 BUILDS = ("armv4t", "armv5te")
 
 
-def run(*command, timeout=60, **options):
+def run(*command, timeout=300, **options):
     """Runs a command to its end, with its output as text."""
     return subprocess.run([str(word) for word in command], capture_output=True, text=True,
                           timeout=timeout, check=False, **options)
@@ -65,7 +65,7 @@ class ScratchRoot:
             if not (self.path / library[1:]).exists():
                 self.copy(library, library[1:])
 
-    def run(self, script, before="", timeout=60):
+    def run(self, script, before="", timeout=300):
         """Runs a script in this root, as root of its own world; `before` runs
         there after the mounts, with $R the root."""
         world = f"""set -e

@@ -32,7 +32,7 @@ def play(build, *words):
     """pytest in a process of its own: its report, what failed, how many passed."""
     environment = dict(os.environ, BOARDROOM_BIN=str(FIRMWARE / f"run-{build}"))
     done = run("/usr/bin/python3", "-m", "pytest", "-q", "-rsfE", "--tb=short", "-p",
-               "no:cacheprovider", *words, cwd=ROOT, env=environment, timeout=600)
+               "no:cacheprovider", *words, cwd=ROOT, env=environment, timeout=1_800)
     text = done.stdout + done.stderr
     # `FAILED tests/lan/test_x.py::test_y[a b] - why`
     failed = re.findall(r"^(?:FAILED|ERROR) (tests/.*?)(?: - .*)?$", text, re.M)

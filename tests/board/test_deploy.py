@@ -28,7 +28,10 @@ ADDRESS=$(address $1)" >$(root $1)/etc/default/boardroom
     daemon $1
 }}
 daemon() {{ chroot $(root $1) dropbear -F -E -s -r /etc/dropbear.key -p $(address $1):22 \\
-    >$W/dropbear$1.log 2>&1 & eval dropbear$1=$!; sleep 0.2; }}
+    >$W/dropbear$1.log 2>&1 & eval dropbear$1=$!
+    until_true grep -q "$(printf '%02X00007F:0016' 1$1) 00000000:0000 0A" /proc/net/tcp; }}
+until_true() {{  # until_true COMMAND: until it succeeds, for half a minute at most
+    n=300; until "$@" >/dev/null 2>&1 || [ $n = 0 ]; do n=$((n - 1)); sleep 0.1; done; }}
 on() {{ n=$1; shift; chroot $(root $n) /bin/sh -c "$*"; }}
 deploy() {{ {deploy} "$@" 2>&1; echo "=> $?"; }}
 """
@@ -64,7 +67,7 @@ def template(tmp_path_factory):
 
 @pytest.fixture
 def world(template):
-    def play(script, timeout=120):
+    def play(script, timeout=600):
         text = PRELUDE.format(place=template, deploy=DEPLOY) + script
         (template / "known_hosts").unlink(missing_ok=True)
         done = run("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child",
@@ -194,7 +197,7 @@ def test_wrong_key_unreachable_board_and_a_good_one(world):
 
 def test_a_changed_host_key_is_refused(world):
     said = world("""
-        up 1; deploy deploy 127.0.0.11; kill $dropbear1; sleep 0.3
+        up 1; deploy deploy 127.0.0.11; kill $dropbear1; wait $dropbear1
         rm $(root 1)/etc/dropbear.key; dropbearkey -t ed25519 -f $(root 1)/etc/dropbear.key >/dev/null
         daemon 1; PROGRAM=$W/newer deploy deploy 127.0.0.11; on 1 /usr/sbin/boardroom --version
         """)
@@ -221,7 +224,7 @@ def test_interrupted_leaves_a_whole_program_running(world, moment):
     said = world(f"""
         up 1; deploy deploy 127.0.0.11
         PROGRAM=$W/newer {DEPLOY} deploy 127.0.0.11 & sleep {moment}; kill -TERM $!; wait $!
-        sleep 1; on 1 /etc/init.d/boardroom status
+        sleep 1; until_true on 1 /etc/init.d/boardroom status; on 1 /etc/init.d/boardroom status
         cmp -s $PROGRAM $(root 1)/usr/sbin/boardroom || cmp $W/newer $(root 1)/usr/sbin/boardroom && echo whole
         PROGRAM=$W/newer deploy deploy 127.0.0.11; deploy status 127.0.0.11
         ls -A $(root 1)/usr/sbin; ls -d /tmp/deploy.* 2>/dev/null

@@ -22,7 +22,7 @@ FIRMWARE = ROOT / "target/firmware/armv4t/boardroom"
 
 def run(*command, **options):
     return subprocess.run([str(word) for word in command], capture_output=True, text=True,
-                          check=False, timeout=60, **options)
+                          check=False, timeout=300, **options)
 
 
 def architecture():
@@ -279,9 +279,11 @@ systemctl stop boardroom
 echo "guarded-stop=$(systemctl show -P Result boardroom)"
 
 echo 'PORT=x' >>/etc/default/boardroom
-systemctl start boardroom; sleep 1.3
+systemctl start boardroom
+eventually '[ "$(systemctl is-active boardroom)" = failed ]'; sleep 1.3
 echo "wrong=$(systemctl is-active boardroom) restarts=$(systemctl show -P NRestarts boardroom)"
-journalctl --sync; echo "reason=$(journalctl -q -o cat -t boardroom | grep -c 'is not a number')"
+eventually 'journalctl --sync; journalctl -q -o cat -t boardroom | grep -q "is not a number"'
+echo "reason=$(journalctl -q -o cat -t boardroom | grep -c 'is not a number')"
 
 systemctl disable boardroom
 dpkg --force-confold -i /mnt/boardroom_*-1_*.deb
@@ -293,7 +295,7 @@ echo "unit=$(systemctl show -P LoadState boardroom)"
 
 @pytest.fixture(scope="session")
 def unit(systemd, package, newer):
-    return world.boot(UNIT, [package, newer], timeout=90)
+    return world.boot(UNIT, [package, newer], timeout=600)
 
 
 def test_the_unit_serves_with_a_late_address_and_a_hook(unit):

@@ -71,9 +71,9 @@ exec env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/system
 
 PRELUDE = """
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C DEBIAN_FRONTEND=noninteractive HOME=/root
-# eventually COMMAND: until it succeeds, for ten seconds at most.
+# eventually COMMAND: until it succeeds, for a minute at most.
 eventually() {
-    tries=100
+    tries=600
     until eval "$1" >/dev/null 2>&1; do
         tries=$((tries - 1))
         [ "$tries" -gt 0 ] || { echo "never: $1"; return 1; }
@@ -83,7 +83,7 @@ eventually() {
 """
 
 
-def _unshare(place, script, *more, timeout=60):
+def _unshare(place, script, *more, timeout=300):
     # A group of processes of its own: systemd makes others below it.
     return subprocess.run(
         ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--uts", *more,
@@ -100,7 +100,7 @@ def _prepare(script, files):
     return place
 
 
-def run(script, files=(), timeout=60):
+def run(script, files=(), timeout=300):
     """What the script says on a machine without systemd; `files` are in /mnt."""
     place = _prepare(script, files)
     try:
@@ -110,7 +110,7 @@ def run(script, files=(), timeout=60):
         shutil.rmtree(place)
 
 
-def boot(script, files=(), timeout=60):
+def boot(script, files=(), timeout=300):
     """What the script says on a machine that systemd runs."""
     place = _prepare(script, files)
     group = Path(_cgroups()) / f"br-package-{os.getpid()}"
