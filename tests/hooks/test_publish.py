@@ -25,12 +25,6 @@ def needs(*programs):
     return pytest.mark.skipif(bool(missing), reason=f"not here: {' '.join(missing)}")
 
 
-def free_tcp_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 def listens(port):
     with socket.socket() as one:
         return one.connect_ex(("127.0.0.1", port)) == 0
@@ -51,7 +45,7 @@ def boards(place, hook, settings):
         address = f"127.0.0.{number}"
         found[address] = place.start(
             [lab.program(), "serve", place.port, "--interface", "lo", "--address", address,
-             "--name", f"B{number}", "--interval", "100ms", "--on-change", HOOKS / hook], env=env)
+             "--name", f"B{number}", "--interval", "100ms", "--patience", "1s", "--on-change", HOOKS / hook], env=env)
     return found
 
 
@@ -70,7 +64,7 @@ def follows_the_master(place, hook, settings, told):
 
 @needs("mosquitto", "mosquitto_sub", "mosquitto_pub")
 def test_mqtt_retains_the_present_master(place, tmp_path):
-    port = free_tcp_port()
+    port = lab.free_port()
     (tmp_path / "conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
     broker = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
     place.start([broker, "-c", tmp_path / "conf"])
@@ -79,7 +73,7 @@ def test_mqtt_retains_the_present_master(place, tmp_path):
     settings.write_text(f"MQTT_HOST=127.0.0.1 MQTT_PORT={port}\n")
 
     def told():
-        out = subprocess.run(["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-C", "1", "-W", "1",
+        out = subprocess.run(["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-C", "1", "-W", "5",
                               "-t", "boardroom/master"], capture_output=True, text=True).stdout
         return json.loads(out) if out.strip() else None
 
@@ -88,7 +82,8 @@ def test_mqtt_retains_the_present_master(place, tmp_path):
 
 @needs("etcd", "etcdctl")
 def test_etcd_holds_the_present_master_and_forgets_a_dead_one(place, tmp_path):
-    client, peer = free_tcp_port(), free_tcp_port()
+    client = lab.free_port()
+    peer = client + 1
     url = f"http://127.0.0.1:{client}"
     place.start(["etcd", "--data-dir", tmp_path / "etcd", "--listen-client-urls", url,
                  "--advertise-client-urls", url, "--listen-peer-urls", f"http://127.0.0.1:{peer}",

@@ -61,7 +61,7 @@ def boards(loopback):
     return all_of_them, election.answers[0][1]
 
 
-def asked(place, times, seconds=0.5):
+def asked(place, times, seconds=2.0):
     """How many of `times` WHOIS are answered, each by exactly one."""
     client, answered = place.client(), 0
     for _ in range(times):
@@ -72,21 +72,34 @@ def asked(place, times, seconds=0.5):
     return answered
 
 
+def is_answered(place):
+    """A flood may fill a socket that a busy machine lets wait; else each of
+    twenty WHOIS is answered, or one is lost."""
+    def attempt():
+        assert asked(place, 20) >= 19
+
+    lab.one_of(5, attempt)
+
+
 def test_garbage_changes_nothing(loopback, boards):
     all_of_them, master = boards
     before = [board.resident_kb() for board in all_of_them]
     flood = Flood(loopback, garbage, rate=5_000)
     try:
         lab.wait_for(lambda: flood.sent > 1_000, what="a flood")
-        assert asked(loopback, 20) >= 19
+        is_answered(loopback)
         lab.wait_for(lambda: flood.sent > 5_000, what="more of it")
-        assert asked(loopback, 20) >= 19
+        is_answered(loopback)
     finally:
         flood.stop()
-    time.sleep(0.2)
     client = loopback.client()
-    client.send(messages.WHOIS, loopback.broadcast, loopback.port)
-    assert [source[0] for _, source in client.gather(0.3)] == [master]
+
+    def answers():
+        client.drain()
+        client.send(messages.WHOIS, loopback.broadcast, loopback.port)
+        return [source[0] for _, source in client.gather(0.3)]
+
+    lab.wait_for(lambda: answers() == [master], what="the same master")
     for board, kb in zip(all_of_them, before):
         assert board.is_running()
         assert board.resident_kb() - kb < 256, "nothing grows"
@@ -105,16 +118,17 @@ def test_a_hundred_thousand_invented_votes(loopback, boards):
     all_of_them, _ = boards
     before = [board.resident_kb() for board in all_of_them]
     flood = Flood(loopback, invented, most=100_000)
-    end = time.monotonic() + 60
-    while flood.is_alive() and time.monotonic() < end:
+    began = time.monotonic()
+    while flood.is_alive() and time.monotonic() < began + 600:
         asked(loopback, 1, 0.1)
     flood.stop()
+    took = time.monotonic() - began
     assert flood.sent == 100_000
     time.sleep(0.3)
     for board, kb in zip(all_of_them, before):
         assert board.is_running()
         assert board.resident_kb() < kb + 1_024
-        assert len(board.stderr.splitlines()) < 200, "one log line a second per reason"
+        assert len(board.stderr.splitlines()) < 200 + 10 * took, "a line a second per reason"
     # The invented ones are gone with the round: the next election is theirs alone.
     election = elections.hold(loopback.client(), loopback.observer(), loopback.broadcast,
                               loopback.port, 3, messages.VOTE)
@@ -133,7 +147,7 @@ def test_lower_invented_votes_leave_the_master_in_place(loopback):
     flood = Flood(loopback, lambda n: messages.make_vote(
         f"11.0.{n >> 8 & 255}.{n & 255}", 1 + n % 4), rate=10_000)
     try:
-        assert asked(loopback, 20) >= 19
+        is_answered(loopback)
     finally:
         flood.stop()
 
@@ -145,18 +159,17 @@ def test_a_flood_of_calls_is_answered_and_stays_within_the_limit(loopback, board
     flood = Flood(loopback, lambda n: messages.VOTE, rate=2_000)
     began = time.monotonic()
     times = answered = 0
-    while time.monotonic() - began < 3:
+    while times < 20 or flood.sent < 1_000:
         times += 1
-        answered += asked(loopback, 1, 1.0)
+        answered += asked(loopback, 1)
         time.sleep(0.1)
-    took = time.monotonic() - began
     flood.stop()
+    took = time.monotonic() - began
     votes = {}
     for data, _ in observer.drain():
         if vote := messages.vote(data):
             votes[vote[1]] = votes.get(vote[1], 0) + 1
-    assert flood.sent > 1_000
-    assert answered >= times - 1 and times > 5, f"{answered} of {times} answered"
+    assert answered >= times / 2, f"{answered} of {times} answered"
     assert set(votes) == {board.address for board in boards[0]}
     for address, count in votes.items():
         assert count <= 20 * took + 20, f"{address} sent {count} votes in {took} s"
@@ -167,7 +180,7 @@ def test_a_flood_of_whois_is_answered_and_ends(loopback, boards):
     client = loopback.client(buffer=8 << 20)
     for _ in range(5_000):
         client.send(messages.WHOIS, boards[1], loopback.port)
-    answers = client.gather(2, enough=5_000)
+    answers = client.gather(5, enough=5_000)
     # What the kernel's buffer could not hold is lost; the rest is answered.
     assert len(answers) > 100
     assert {source[0] for _, source in answers} == {boards[1]}
@@ -178,11 +191,15 @@ def test_nothing_spins_afterwards(loopback, boards):
     flood = Flood(loopback, garbage, most=10_000)
     flood.join(30)
     flood.stop()
-    time.sleep(0.5)
-    before = [board.cpu_seconds() for board in all_of_them]
-    time.sleep(1)
-    for board, seconds in zip(all_of_them, before):
-        assert board.cpu_seconds() - seconds <= 0.02, "idle means idle"
+
+    def idle():
+        before = [board.cpu_seconds() for board in all_of_them]
+        time.sleep(1)
+        return all(board.cpu_seconds() - seconds <= 0.01
+                   for board, seconds in zip(all_of_them, before))
+
+    # What is left to do is done soon; who spins never comes to an end.
+    lab.wait_for(idle, what="rest")
 
 
 def test_a_frozen_board_holds_nobody_up(loopback, boards):

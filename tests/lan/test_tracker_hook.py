@@ -12,6 +12,7 @@ from pathlib import Path
 import lab
 import pytest
 from lab import wait_for
+from test_failover import PATIENT
 from test_match import results
 
 HOOK = lab.ROOT / "board/hooks/tracker-on-master"
@@ -54,7 +55,7 @@ class Team:
     def __init__(self, loopback, variables, *options, apart=False):
         self.place, self.variables, self.apart = loopback, variables, apart
         hook = Path(variables["XDG_RUNTIME_DIR"], "hook")
-        self.options = ("--interval", "100ms", "--on-change", hook, *options)
+        self.options = ("--interval", "100ms", *PATIENT, "--on-change", hook, *options)
         self.boards = {}
         for number in (2, 3, 4):
             self.start(number)
@@ -75,7 +76,7 @@ class Team:
     def master(self, but=None):
         def one():
             told = self.place.run("whois", self.place.port, "--interface", "lo",
-                                  "--timeout", "200ms")
+                                  "--timeout", "1s")
             found = told.stdout.split()[3] if told.code == 0 else None
             return found if found != but else None
 

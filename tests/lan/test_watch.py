@@ -64,7 +64,7 @@ class Terminal:
         return [re.sub(r"\x1b\[[0-9;]*[a-zA-Z]", "", line).rstrip()
                 for line in frame.split("\r\n")]
 
-    def wait_for(self, words):
+    def wait_for(self, words, seconds=lab.LONG):
         lab.wait_for(lambda: any(words in line for line in self.screen()), seconds,
                      f"{words!r} on the screen")
 
@@ -154,15 +154,14 @@ def test_it_only_listens(loopback, voices):
 
 
 def test_asked_to_it_asks_and_names_the_master(loopback, voices):
-    observer = loopback.observer()
+    observer, began = loopback.observer(), time.monotonic()
     watch = start_lines(loopback, "--ask")
     data, source = observer.receive(lab.LONG)
     assert data == messages.WHOIS
     voices[3].send(make_answer("Three", "127.0.0.3"), *source)
     lab.wait_for(lambda: "Three on 127.0.0.3 is the master" in watch.stdout)
-    began = time.monotonic()
     assert observer.receive(lab.LONG)[0] == messages.WHOIS
-    assert time.monotonic() - began > 1.5, "every 2 s"
+    assert time.monotonic() - began > 2, "every 2 s"
 
 
 @pytest.mark.parametrize("columns, rows", [(80, 24), (40, 15), (20, 5), (200, 60)])
@@ -209,8 +208,7 @@ def test_the_terminal_is_left_as_it_was(loopback, on_terminal, how):
         terminal.press(b"\x03" if how == "^C" else b"q")
     assert terminal.process.wait(lab.LONG) == 0
     assert termios.tcgetattr(terminal.slave) == terminal.before
-    time.sleep(0.1)
-    assert terminal.output.endswith(b"\x1b[?25h\x1b[?1049l")
+    lab.wait_for(lambda: terminal.output.endswith(b"\x1b[?25h\x1b[?1049l"), what="the end")
 
 
 def test_other_keys_do_nothing(loopback, on_terminal):
@@ -247,7 +245,8 @@ def test_a_flood_is_drawn_ten_times_a_second_at_most(loopback, voices, on_termin
         if sent % 100 == 0:
             time.sleep(0.001)
     drawn = len(terminal.frames()) - frames
-    assert 5 <= drawn <= 25, drawn
+    # A busy machine may draw less often.
+    assert 2 <= drawn <= 10 * (time.monotonic() - began) + 5, drawn
     terminal.press(b"q")
     assert terminal.process.wait(lab.LONG) == 0
 
@@ -286,9 +285,12 @@ def test_no_color_means_no_styles(loopback, voices, on_terminal):
 
 def test_a_dumb_terminal_gets_lines(loopback, voices, on_terminal):
     terminal = on_terminal(80, 24, env={"TERM": "dumb"})
-    time.sleep(0.3)
-    hold(loopback, voices, {2: 7})
-    lab.wait_for(lambda: b"127.0.0.2 votes 7" in terminal.output)
+
+    def shown():
+        hold(loopback, voices, {2: 7})
+        return b"127.0.0.2 votes 7" in terminal.output
+
+    lab.wait_for(shown)
     assert b"\x1b" not in terminal.output
 
 
@@ -297,10 +299,14 @@ def test_a_reader_that_went_ends_it(loopback, voices):
     process = subprocess.Popen(
         [lab.program(), "watch", str(loopback.port), "--interface", "lo"], stdout=write)
     os.close(write)
-    time.sleep(0.3)
     os.close(read)
-    hold(loopback, voices, {2: 7})
-    assert process.wait(lab.LONG) == 0
+
+    def ended():
+        hold(loopback, voices, {2: 7})
+        return process.poll() is not None
+
+    lab.wait_for(ended, what="its end")
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("arguments, code, words", [
@@ -328,8 +334,11 @@ def test_without_file_descriptors_it_says_so_and_ends(loopback):
     for limit in range(3, 8):
         watch = loopback.start(["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh",
                                 lab.program(), "watch", loopback.port, *loopback.options])
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = watch.wait(0.3)
+        lab.wait_for(lambda: not watch.is_running()
+                     or (loopback.broadcast, loopback.port) in watch.udp_sockets(watch.inodes()),
+                     what="its end, or that it listens")
+        if not watch.is_running():
+            code = watch.wait()
             assert code != 0 and watch.stderr, f"{limit} descriptors: {code}, {watch.stderr}"
             ended += 1
         watch.stop()
