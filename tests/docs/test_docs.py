@@ -18,7 +18,7 @@ def program():
 
 def told(*arguments):
     return subprocess.run([program(), *arguments, "--help"], capture_output=True, text=True,
-                          timeout=10).stdout
+                          timeout=60).stdout
 
 
 COMMANDS = re.findall(r"^  ([a-z]+) ", told(), re.MULTILINE)

@@ -201,6 +201,13 @@ class Process:
                 return int(line.split()[1])
         return 0
 
+    def own_kb(self):
+        """The memory that is its own, wherever the kernel has put it: what is
+        resident of its file comes and goes with the machine's need."""
+        text = Path(f"/proc/{self.pid}/status").read_text()
+        return sum(int(line.split()[1]) for line in text.splitlines()
+                   if line.startswith(("RssAnon:", "VmSwap:")))
+
     def inodes(self):
         """The inodes of its sockets, and of those of a board that it guards."""
         found = set()

@@ -95,7 +95,7 @@ def test_nothing_ends_or_stops_the_server(server):
     for one in half:
         assert one.receive_all() == b"Not alphanumeric."
     server.wait_idle()
-    assert server.process.resident_kb() < 20_000
+    assert server.process.own_kb() < 20_000
     for one in [*silent, *half, greedy, peer]:
         one.close()
     server.wait_idle()

@@ -83,7 +83,7 @@ def is_answered(place):
 
 def test_garbage_changes_nothing(loopback, boards):
     all_of_them, master = boards
-    before = [board.resident_kb() for board in all_of_them]
+    before = [board.own_kb() for board in all_of_them]
     flood = Flood(loopback, garbage, rate=5_000)
     try:
         lab.wait_for(lambda: flood.sent > 1_000, what="a flood")
@@ -102,7 +102,7 @@ def test_garbage_changes_nothing(loopback, boards):
     lab.wait_for(lambda: answers() == [master], what="the same master")
     for board, kb in zip(all_of_them, before):
         assert board.is_running()
-        assert board.resident_kb() - kb < 256, "nothing grows"
+        assert board.own_kb() - kb < 256, "nothing grows"
 
 
 def test_garbage_is_never_answered(loopback, boards):
@@ -116,7 +116,7 @@ def test_garbage_is_never_answered(loopback, boards):
 def test_a_hundred_thousand_invented_votes(loopback, boards):
     """Higher votes make the master a slave, as they must; nothing else breaks."""
     all_of_them, _ = boards
-    before = [board.resident_kb() for board in all_of_them]
+    before = [board.own_kb() for board in all_of_them]
     flood = Flood(loopback, invented, most=100_000)
     began = time.monotonic()
     while flood.is_alive() and time.monotonic() < began + 600:
@@ -127,7 +127,7 @@ def test_a_hundred_thousand_invented_votes(loopback, boards):
     time.sleep(0.3)
     for board, kb in zip(all_of_them, before):
         assert board.is_running()
-        assert board.resident_kb() < kb + 1_024
+        assert board.own_kb() < kb + 1_024
         assert len(board.stderr.splitlines()) < 200 + 10 * took, "a line a second per reason"
     # The invented ones are gone with the round: the next election is theirs alone.
     election = elections.hold(loopback.client(), loopback.observer(), loopback.broadcast,

@@ -393,7 +393,7 @@ def test_a_peer_that_never_reads_is_closed_and_forgotten(loopback, closing):
     deaf.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     deaf.send("HI C2")
     deaf.socket.settimeout(0.2)
-    before = tracker.process.resident_kb()
+    before = tracker.process.own_kb()
     try:
         for _ in range(3000):
             deaf.socket.sendall(b"SRCH 99\0" * 200)
@@ -401,7 +401,7 @@ def test_a_peer_that_never_reads_is_closed_and_forgotten(loopback, closing):
         pass
     finds_soon(client, 3, ["S1"])
     deaf.close()
-    assert tracker.process.resident_kb() < before + 2000
+    assert tracker.process.own_kb() < before + 2000
     lab.wait_for(lambda: tracker.counters()["clients"] == 1)
 
 
@@ -432,7 +432,7 @@ def test_a_silent_connection_ends(tracker, closing):
 
 def test_a_thousand_servers_and_a_thousand_clients(loopback, many_files, closing):
     tracker = Tracker(loopback, "--quiet")
-    empty = tracker.process.resident_kb()
+    empty = tracker.process.own_kb()
     # All connect before the first one greets.
     crowd = closing(Crowd(tracker.port, 1000))
     clients = [closing(Frames.to(tracker.port)) for _ in range(1000)]
@@ -451,7 +451,7 @@ def test_a_thousand_servers_and_a_thousand_clients(loopback, many_files, closing
 
     # The thousand servers have two seconds, on whatever machine plays them.
     lab.one_of(5, all_find)
-    used = tracker.process.resident_kb() - empty
+    used = tracker.process.own_kb() - empty
     # Whole measure: tests/bench/match.py. A debug build, so with room.
     assert used < 4000, f"{used} KB for 2,000 peers"
     assert tracker.counters()["searches"] >= 1
@@ -581,7 +581,8 @@ def test_auto_follows_the_master(loopback):
     assert other != master
     trackers[other] = loopback.boardroom(
         "match", "tracker", "--address", other, "--port", port)
-    lab.wait_for(lambda: '"Hello" from Server S1' in trackers[other].stdout, what="the server at the new master")
+    lab.wait_for(lambda: '"Hello" from Server S1' in trackers[other].stdout,
+                 what="the server at the new master")
     done = loopback.run("match", "client", "C1", "--find", "3", "--rounds", "1", *auto)
     assert done.code == 0 and results(done.stdout) == ["S1"], done.stderr
     assert holder.is_running()

@@ -83,7 +83,8 @@ def test_an_interface_that_comes_later_is_taken(make_lan):
     board.processes.append(process)
     assert process.wait() == 4, "an interface that is not there: exit code 4"
     assert "eth0" in process.stderr
-    process = lab.Board(board, None, lan.port, "Late", ["--interface", "eth0", "--wait"], bound=False)
+    process = lab.Board(board, None, lan.port, "Late", ["--interface", "eth0", "--wait"],
+                        bound=False)
     board.processes.append(process)
     lab.wait_for(lambda: lines(process, "eth0"), what="the line that it waits")
     board.ip("link", "set", "other0", "name", "eth0", "up")

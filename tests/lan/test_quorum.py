@@ -302,7 +302,8 @@ def test_a_second_signal_does_not_give_the_office_away_sooner(loopback, notes):
     program, noted = notes(2.5)
     boards = {f"127.0.0.{number}": loopback.board(number, "--quorum", 3, "--on-change", program)
               for number in (2, 3, 4)}
-    lab.wait_for(lambda: noted()[-1:] and noted()[-1].startswith("end master"), what="a master's hook")
+    lab.wait_for(lambda: noted()[-1:] and noted()[-1].startswith("end master"),
+                 what="a master's hook")
     time.sleep(1)
     assert len(noted()) == 2, "the first master stays"
     old = noted()[-1].split()[2]
@@ -364,7 +365,7 @@ def test_a_resignation_is_of_one_office(loopback, notes, tmp_path):
 
 @pytest.mark.skipif(lab.is_emulated(), reason="this kernel runs no ARM file")
 def test_a_guardian_frees_the_lease_of_a_board_that_died(loopback):
-    boards = {f"127.0.0.{n}": loopback.board(n, "--interval", "2s", "--quorum", 3, "--guardian")
+    boards = {f"127.0.0.{n}": loopback.board(n, "--interval", "4s", "--quorum", 3, "--guardian")
               for n in (2, 3, 4)}
     client = loopback.client()
 
@@ -374,14 +375,14 @@ def test_a_guardian_frees_the_lease_of_a_board_that_died(loopback):
         told = client.receive(0.05)
         return told and messages.answer(told[0])[1]
 
-    old = lab.wait_for(master, what="a master")
-    # It asks for its lease every 0.8 s: a late farewell has to be a new one.
-    time.sleep(2)
+    old = lab.wait_for(master, 2 * lab.LONG, "a master")
+    # It asks for its lease every 1.6 s: a late farewell has to be a new one.
+    time.sleep(4)
     path = f"/proc/{boards[old].pid}/task/{boards[old].pid}/children"
     os.kill(int(open(path).read().split()[0]), signal.SIGKILL)
     died = time.monotonic()
     new = lab.wait_for(lambda: (one := master()) != old and one, what="another master")
-    assert time.monotonic() - died < 2, "the lease would run for 3.2 s, 2.4 of them left"
+    assert time.monotonic() - died < 4, "the lease would run for 6.2 s, 4.6 of them left"
     assert new in boards
     client.close()
 

@@ -45,7 +45,7 @@ def test_every_help_text_has_the_form(commands):
 def takes(*words):
     """Whether the program knows all options among these words."""
     done = subprocess.run([lab.program(), *words, "--help"], capture_output=True, text=True,
-                          timeout=10)
+                          timeout=60)
     return "invalid option" not in done.stderr
 
 
