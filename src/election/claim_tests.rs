@@ -232,6 +232,44 @@ fn f5_a_frozen_master_that_hears_of_a_later_epoch_is_slave_without_asking() {
     assert_eq!(board.poll_transmit(), None);
 }
 
+/// A master that freezes in an open round is slave when it wakes up, and tells
+/// for how long it stood still.
+#[test]
+fn f5_a_master_frozen_in_an_open_round_is_slave() {
+    let (mut lan, master, _, epoch) = settled();
+    let call = sealed(Text::Call, flag::VERDICT, epoch.next());
+    let (now, nine) = (lan.now, Duration::from_secs(9));
+    let entropy = &mut Seeded::new(1);
+    let board = lan.board(master);
+    board.handle_wakeup(now);
+    board.handle_datagram(now, at(66, 2000), &call, entropy);
+    assert!(board.round.open && board.role() == Role::Master);
+    board.handle_wakeup(now + nine);
+    board.handle_timeout(now + nine, entropy);
+    assert_eq!((board.role(), board.vote()), (Role::Slave, None));
+    let told = board.history().next_back().map(|change| change.cause);
+    assert_eq!(told, Some(Cause::Paused(nine)));
+}
+
+/// One pause behind another is noticed, whether the first one is over or not.
+#[test]
+fn f5_each_pause_is_noticed() {
+    for is_over in [false, true] {
+        let (mut lan, _, slave, _) = settled();
+        let mut now = lan.now;
+        for pauses in 1..=3 {
+            now += Duration::from_secs(9);
+            let board = lan.board(slave);
+            board.handle_wakeup(now);
+            if is_over {
+                board.handle_timeout(now, &mut Seeded::new(1));
+            }
+            assert_eq!(board.pause.active, !is_over);
+            assert_eq!(board.counters().of(Count::Paused), pauses);
+        }
+    }
+}
+
 /// 20 ms later and once: its next word may be on its way.
 #[test]
 fn r3_a_vote_of_an_earlier_round_is_answered_once_after_20_ms() {

@@ -120,7 +120,7 @@ impl Question {
     /// Asks who is the master; `newline` puts one behind the words.
     pub fn whois(now: Instant, timeout: Duration, newline: bool) -> Self {
         let mut question = Self::new(timeout, newline);
-        question.ask(now, 1, now);
+        question.ask(now, now);
         question
     }
 
@@ -224,26 +224,24 @@ impl Question {
         }
         match self.step {
             Step::Meeting { .. } if self.call_due().is_some() => self.call_upon_the_best(now),
-            Step::Meeting { since, asked } if asked < ASKED_MOST && now < since + self.timeout => {
+            Step::Meeting { since, asked } if now < since + self.timeout => {
                 self.meet(since, asked + 1);
             }
             Step::Meeting { .. } => self.end(),
-            Step::Collecting { .. } => self.ask(now, 1, now),
-            Step::Asking { since, asked } if asked < ASKED_MOST && now < since + self.timeout => {
-                self.ask(since, asked + 1, now);
-            }
+            Step::Collecting { .. } => self.ask(now, now),
+            Step::Asking { since, .. } if now < since + self.timeout => self.ask(since, now),
             Step::Asking { .. } | Step::Listening { .. } => self.end(),
             Step::Over => {}
         }
     }
 
-    fn ask(&mut self, since: Instant, asked: u64, now: Instant) {
+    fn ask(&mut self, since: Instant, now: Instant) {
         // After a long sleep the questions that were missed are not made up for.
         let third = (self.timeout / ASKED_MOST).micros();
         let missed = now.since(since).micros() / third;
         self.step = Step::Asking {
             since,
-            asked: asked.max(missed + 1),
+            asked: missed + 1,
         };
         let bytes = match &self.proof {
             Some(proof) => proof.question(),
@@ -278,12 +276,9 @@ impl Question {
                 since,
                 last_vote: Some(last),
             } => Some((last + QUIET).min(since + VOTES_MOST)),
-            Step::Asking { since, asked } | Step::Meeting { since, asked }
-                if asked < ASKED_MOST =>
-            {
-                Some(since + self.timeout * asked / ASKED_MOST)
+            Step::Asking { since, asked } | Step::Meeting { since, asked } => {
+                Some(since + self.timeout * asked.min(ASKED_MOST) / ASKED_MOST)
             }
-            Step::Asking { since, .. } | Step::Meeting { since, .. } => Some(since + self.timeout),
             Step::Listening { until } => Some(until),
             Step::Over => None,
         }

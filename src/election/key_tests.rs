@@ -44,7 +44,9 @@ fn what_is_no_key_file_is_refused_by_line() {
     ] {
         let error = Keyring::parse(&text).unwrap_err();
         assert_eq!(error, expected);
-        assert!(!error.to_string().contains("0001"), "no key in {error}");
+        let told = error.to_string();
+        assert!(!told.contains("0001"), "no key in {told}");
+        assert!(told.len() > 20, "what is wrong and what to do: {told}");
     }
     assert!(Keyring::parse(&"ab".repeat(128)).is_ok());
     assert!(Keyring::parse(&format!("{KEY}\n").repeat(8)).is_ok());
@@ -83,6 +85,18 @@ fn every_bit_of_message_binding_and_tag_counts() {
             assert!(!keys.verify(&message, other, tag), "bound to {other:?}");
         }
         assert_eq!(keys.verify(&message, None, tag), bound.is_none());
+    }
+}
+
+/// Both digits of a byte are of the key.
+#[test]
+fn keys_that_differ_in_one_digit_sign_otherwise() {
+    let tag = |key: &str| Keyring::parse(key).unwrap().tag(&message(), None);
+    let key = "ab".repeat(32);
+    for (at, digit) in [(0, "1"), (1, "1"), (62, "1"), (63, "1")] {
+        let mut other = key.clone();
+        other.replace_range(at..=at, digit);
+        assert_ne!(tag(&key), tag(&other), "digit {at}");
     }
 }
 

@@ -146,6 +146,58 @@ fn boards_that_differ_in_their_quorum_tell_it() {
     assert_ne!(digest(3, 1_000), digest(3, 10));
 }
 
+/// Grants of the last sixteen asks count, however they are mixed.
+#[test]
+fn grants_of_the_last_sixteen_asks_count() {
+    let mut lease = Lease::new(Instant::ZERO, quorum(3));
+    lease.bid(at(0), ip(1));
+    for word in 0..17 {
+        lease.asked(at(word), word as u32, false);
+    }
+    assert!(!lease.handle_grant(at(20), ip(2), 0), "forgotten");
+    for word in [1, 16, 9] {
+        assert!(lease.handle_grant(at(20), ip(2), word));
+    }
+    assert!(!lease.handle_grant(at(20), ip(2), 99), "never asked");
+}
+
+/// Sixteen asks may be in vain before it is told, and it stays told.
+#[test]
+fn more_than_sixteen_asks_without_a_majority_are_in_vain() {
+    let mut lease = Lease::new(Instant::ZERO, quorum(3));
+    lease.bid(at(0), ip(1));
+    for word in 1..40 {
+        lease.asked(at(word), word as u32, false);
+        assert_eq!(lease.is_in_vain(), word > 16);
+    }
+}
+
+/// Who is cut off asks every four lengths, and soon once it hears somebody.
+#[test]
+fn who_is_cut_off_asks_seldom_until_it_hears_somebody() {
+    let mut lease = Lease::new(Instant::ZERO, quorum(3));
+    lease.bid(at(0), ip(1));
+    lease.asked(at(0), 1, true);
+    assert_eq!(lease.poll_timeout(), Some(Instant::ZERO + LENGTH * 4));
+    lease.ask_soon(at(100));
+    let soon = at(100) + LENGTH / 4;
+    assert_eq!(lease.poll_timeout(), Some(soon));
+    lease.ask_soon(at(101));
+    assert_eq!(lease.poll_timeout(), Some(soon), "never later than it was");
+}
+
+/// At its very end a grant counts no more.
+#[test]
+fn a_grant_counts_until_its_end_and_not_at_it() {
+    let mut lease = ready();
+    let now = Instant::ZERO + LENGTH;
+    lease.bid(now, ip(1));
+    lease.asked(now, 1, false);
+    let end = now + (LENGTH - LENGTH / 16);
+    let before = Instant::from_micros(end.micros() - 1);
+    assert_eq!((lease.granted(before), lease.granted(end)), (1, 0));
+}
+
 #[test]
 fn a_board_alone_asks_often_at_first_then_seldom() {
     let mut lease = Lease::new(Instant::ZERO, quorum(5));

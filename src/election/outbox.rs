@@ -85,3 +85,38 @@ impl Outbox {
         self.history.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::election::config::Role;
+    use crate::election::notice::Cause;
+    use crate::election::rank::Epoch;
+    use crate::time::Instant;
+    use core::net::Ipv4Addr;
+
+    #[test]
+    fn each_queue_has_room_for_so_many_and_the_history_keeps_the_latest() {
+        let mut outbox = Outbox::default();
+        let to = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2000);
+        for n in 0..TRANSMITS_MAX + 9 {
+            assert_eq!(outbox.send(to, &[0; 40]), n < TRANSMITS_MAX);
+        }
+        for epoch in 0..300 {
+            outbox.tell(Notice::Became(Change {
+                at: Instant::ZERO,
+                role: Role::Slave,
+                epoch: Epoch(epoch),
+                own: None,
+                master: None,
+                cause: Cause::Settled,
+            }));
+        }
+        let notices = core::iter::from_fn(|| outbox.next_notice()).count();
+        assert_eq!(notices, NOTICES_MAX);
+        let history: Vec<u32> = outbox.history().map(|change| change.epoch.0).collect();
+        assert_eq!(history, (44..300).collect::<Vec<u32>>());
+        let transmits = core::iter::from_fn(|| outbox.next_transmit()).count();
+        assert_eq!(transmits, TRANSMITS_MAX);
+    }
+}

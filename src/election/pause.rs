@@ -20,8 +20,6 @@ pub(super) struct Pause {
     /// What is queued from the pause is being read: only epochs and claims
     /// count of it.
     pub(super) draining: bool,
-    /// A later round was heard of.
-    newer_epoch: bool,
     /// WHOIS broadcast so far.
     asked: u8,
     /// How long it was.
@@ -66,7 +64,6 @@ impl Board {
             self.epoch = epoch;
             self.own = None;
             self.votes.clear();
-            self.pause.newer_epoch = true;
         }
     }
 
@@ -81,7 +78,8 @@ impl Board {
             self.arm_lease();
             return self.look_on(now);
         }
-        if drained && (self.pause.newer_epoch || self.own.is_none()) {
+        // Without a vote of the latest round it has no office to return to.
+        if drained && self.own.is_none() {
             let cause = Cause::Paused(self.pause.slept);
             self.pause.end();
             self.drop_kept();

@@ -1,7 +1,7 @@
 //! Boards that prove what they say, and others that try.
 
 use super::*;
-use crate::election::client::{TIMEOUT, Verdict};
+use crate::election::client::{SECOND, TIMEOUT, Verdict};
 use crate::election::key::Keyring;
 use crate::election::rank::Rank;
 use crate::time::Duration;
@@ -115,7 +115,8 @@ fn two_that_prove_nothing_are_both_told_and_each_once() {
         question.handle_datagram(now(1), FROM, &answer);
     }
     assert_eq!(end(&mut question), master(Standing::Unsigned));
-    assert!(matches!(question.poll_heard(), Some(Heard::Master { .. })));
+    let second = question.poll_heard();
+    assert!(matches!(second, Some(Heard::Master { name, .. }) if name == "Paul"));
     assert_eq!(question.poll_heard(), None);
 }
 
@@ -129,6 +130,24 @@ fn a_wrong_key_and_an_old_nonce_are_forged() {
         assert_eq!(end(&mut question), master(Standing::Forged));
         assert_eq!(question.verdict(), Verdict::Nobody);
     }
+}
+
+/// What a master claims to all is signed for its session: no proof, and no
+/// forgery either.
+#[test]
+fn a_claim_to_all_says_nothing_of_an_answer() {
+    let (mut question, _) = asked();
+    let asked_at = question.poll_timeout();
+    question.handle_datagram(now(1), FROM, &text(b"Peter"));
+    assert_eq!(question.poll_timeout(), Some(now(1) + SECOND));
+    assert_ne!(question.poll_timeout(), asked_at);
+    let rank = Rank {
+        vote: 7,
+        address: *FROM.ip(),
+    };
+    let to_all = signed(&keys("ab"), Text::Claim(rank), Trailer::default(), SESSION);
+    question.handle_datagram(now(2), FROM, &to_all);
+    assert_eq!(end(&mut question), master(Standing::Unsigned));
 }
 
 #[test]
@@ -153,8 +172,13 @@ fn a_call_goes_to_a_board_that_introduces_itself() {
         about: Some(Ipv4Addr::from(SESSION)),
     };
     let forged = signed(&keys("cd"), Text::Whois, trailer, nonce);
+    let due = question.poll_timeout();
     question.handle_datagram(now(1), FROM, &forged);
-    assert_eq!(question.poll_transmit(), None);
+    assert!(!question.met_somebody());
+    assert_eq!(
+        (question.poll_timeout(), question.poll_transmit()),
+        (due, None)
+    );
     let right = signed(&keys("ab"), Text::Whois, trailer, nonce);
     question.handle_datagram(now(1), FROM, &right);
     question.handle_timeout(question.poll_timeout().unwrap());

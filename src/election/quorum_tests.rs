@@ -1,6 +1,8 @@
 //! The lease in the board: never two masters, no majority no master.
 
+use super::claims::sealed;
 use super::*;
+use crate::election::lease::Quorum;
 
 fn lan(boards: u8, quorum: u16, interval_ms: u64) -> Lan {
     let votes: Vec<&[u8]> = vec![&[]; usize::from(boards)];
@@ -345,4 +347,155 @@ fn q5_a_farewell_frees_the_lease_of_who_has_no_program() {
         lan.run_watched(Duration::from_secs(2));
         assert_eq!(lan.masters().len(), 1);
     }
+}
+
+// One board among others that the test speaks for.
+
+/// Board 10.0.0.1 of three, 1 s interval, in round 1 with a vote of 5; others
+/// that have voted, and the time: nobody's grant is given yet.
+fn alone(votes: &[(u8, u8)]) -> Lan {
+    let mut lan = Lan::new(&[&[5, 5]], |config| {
+        config.failover = Some(Failover::new(millis(1_000)));
+        config.quorum = Some(3);
+    });
+    lan.run(millis(100));
+    for &(last, vote) in votes {
+        let vote = sealed(Text::Vote(rank(last, vote)), 0, Epoch(1));
+        lan.inject(at(last, 2000), at(1, 2000), &vote);
+    }
+    lan.run(millis(300));
+    lan
+}
+
+fn rank(last: u8, vote: u8) -> Rank {
+    let address = ip(last);
+    Rank { vote, address }
+}
+
+/// Another board's ask for the lease; whether it was granted.
+fn asks(lan: &mut Lan, asker: Rank, epoch: Epoch) -> bool {
+    let before = lan.board(1).counters().of(Count::LeaseGiven);
+    let ask = sealed(Text::LeaseAsk(asker), 0, epoch);
+    let from = SocketAddrV4::new(asker.address, 2000);
+    lan.inject(from, at(255, 2000), &ask);
+    lan.run(millis(1));
+    lan.board(1).counters().of(Count::LeaseGiven) > before
+}
+
+/// Who is outranked is granted nothing, but for the master that is followed: a
+/// vote above its own may have come late.
+#[test]
+fn q1_the_winner_is_granted_and_nobody_below_it() {
+    let mut lan = alone(&[(2, 9), (3, 7)]);
+    lan.run(millis(1_400));
+    let follows = |lan: &mut Lan| lan.board(1).master.map(|it| it.address);
+    assert_eq!(follows(&mut lan), Some(ip(2)));
+    let epoch = lan.board(1).epoch();
+    let mut later = lan.board(1).clone();
+    assert!(!asks(&mut lan, rank(3, 7), epoch), "it is beaten");
+    assert_eq!(follows(&mut lan), Some(ip(2)), "and not followed");
+    assert!(!asks(&mut lan, rank(2, 9), Epoch::NONE), "it is behind");
+    let vote = sealed(Text::Vote(rank(4, 10)), 0, epoch);
+    lan.inject(at(4, 2000), at(1, 2000), &vote);
+    assert!(asks(&mut lan, rank(2, 9), epoch), "it is followed");
+    // Of a board of another round it is not known who is above it.
+    let now = lan.now;
+    let ask = sealed(Text::LeaseAsk(rank(3, 7)), 0, epoch.next());
+    later.handle_datagram(now, at(3, 2000), &ask, &mut Seeded::new(1));
+    assert_eq!(later.counters().of(Count::LeaseGiven), 1);
+}
+
+/// Of two winners the lower one yields to the other, and not the other way.
+#[test]
+fn q1_of_two_winners_the_lower_one_yields() {
+    for (vote, yields) in [(4, false), (6, true)] {
+        let mut lan = alone(&[]);
+        lan.call();
+        lan.run(millis(300));
+        assert!(lan.board(1).is_candidate());
+        let epoch = lan.board(1).epoch();
+        asks(&mut lan, rank(2, vote), epoch);
+        assert_eq!(lan.board(1).is_candidate(), !yields, "vote {vote}");
+    }
+}
+
+/// A board whose grants end: what it does depends on who won its round.
+#[test]
+fn q4_who_loses_the_lease_waits_for_it_or_looks_for_the_winner() {
+    for outranked in [false, true] {
+        let mut lan = lan(3, 3, 1_000);
+        lan.run(Duration::from_secs(5));
+        let master = lan.master();
+        let epoch = lan.board(master).epoch();
+        if outranked {
+            let above = sealed(Text::Vote(rank(254, 10)), 0, epoch);
+            lan.inject(at(254, 2000), at(master, 2000), &above);
+            lan.run(millis(1));
+            assert_eq!(lan.master(), master, "a late vote deposes nobody");
+        }
+        lan.cut(master);
+        let end = lan.now + Duration::from_secs(3);
+        while lan.board(master).role() == Role::Master && lan.now < end {
+            lan.run(millis(1));
+        }
+        let board = lan.board(master);
+        assert_eq!(board.role(), Role::Slave);
+        assert_eq!(board.is_candidate(), !outranked);
+        assert_eq!(board.timers.due(Timer::Watch).is_some(), outranked);
+    }
+}
+
+/// In an open round nobody takes office, whatever the lease says.
+#[test]
+fn q3_a_grant_that_comes_in_the_next_round_is_no_office() {
+    let mut lan = alone(&[]);
+    lan.run(millis(1_400));
+    lan.call();
+    lan.run(millis(300));
+    assert!(lan.board(1).is_candidate());
+    let now = lan.now;
+    let status = lan.board(1).lease(now).unwrap();
+    assert_eq!((status.boards, status.granted, status.waits), (3, 1, true));
+    let asked = lan.wire.iter().rev().find(|frame| frame.3[0] == b'?');
+    let word = wire::trailer(&asked.unwrap().3).unwrap().0.word;
+    let grant = |to: u8, word: u32, lan: &Lan| {
+        let quorum = Quorum::new(3, millis(1_000));
+        let trailer = wire::Trailer {
+            flags: quorum.digest(),
+            epoch: lan.hosts[0].board.epoch(),
+            about: Some(Ipv4Addr::from(word)),
+            ..wire::Trailer::default()
+        };
+        wire::build_with_trailer(Text::LeaseGrant(ip(to)), trailer, wire::checksum)
+    };
+    for (to, word) in [(3, word), (1, word ^ 0x8000_0000)] {
+        let useless = grant(to, word, &lan);
+        lan.inject(at(2, 2000), at(1, 2000), &useless);
+    }
+    lan.run(millis(1));
+    assert_eq!(lan.board(1).counters().of(Count::LeaseUseless), 2);
+    assert!(lan.masters().is_empty());
+    // One that votes 1 keeps the round open for 100 ms.
+    let granted = grant(1, word, &lan);
+    lan.call();
+    lan.run(millis(1));
+    assert!(lan.board(1).round.open);
+    lan.inject(at(2, 2000), at(1, 2000), &granted);
+    lan.run(millis(10));
+    assert_eq!(lan.board(1).counters().of(Count::LeaseGranted), 1);
+    assert_eq!(lan.board(1).role(), Role::Slave);
+    lan.run(millis(300));
+    assert_eq!(lan.masters(), [1], "with the round's end");
+}
+
+/// A board that hears nobody asks every four lengths only.
+#[test]
+fn a_candidate_that_is_cut_off_asks_seldom() {
+    let mut lan = lan(1, 3, 1_000);
+    lan.run(Duration::from_secs(30));
+    assert!(lan.board(1).is_candidate());
+    assert_eq!(lan.board(1).candidate_grace(), millis(850));
+    let since = lan.now;
+    lan.run(Duration::from_secs(68));
+    assert_eq!(lan.sent(b'?', since), 10);
 }
