@@ -836,8 +836,12 @@ mod claims;
 mod office;
 #[path = "quorum_tests.rs"]
 mod quorum;
+#[path = "round_tests.rs"]
+mod round;
 #[path = "seal_tests.rs"]
 mod seal;
+#[path = "watch_tests.rs"]
+mod watch;
 
 #[test]
 fn f4_the_last_of_two_takes_over_at_once() {

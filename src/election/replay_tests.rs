@@ -333,6 +333,53 @@ fn questions_to_strangers_are_few_and_do_not_stand_in_the_way_of_signed_ones() {
     assert_eq!(verdict.ask, None, "a client is not asked");
 }
 
+/// Each second has its own few, whatever else was asked in it.
+#[test]
+fn strangers_are_asked_anew_each_second() {
+    let mut a = Board::new(1, 1);
+    let mut forged = Board::new(9, 9).vote();
+    forged[39] ^= 1;
+    for second in 0..4 {
+        let now = at(1_000 * second);
+        let mut asked = 0;
+        for last in 0..100 {
+            let stranger = ip(1_000 + 100 * second as u32 + last);
+            asked += usize::from(a.judge(now, stranger, &forged).ask.is_some());
+            a.sessions
+                .question(now, Some(stranger), false, &mut a.entropy);
+        }
+        assert_eq!(asked, STRANGERS_PER_SECOND, "second {second}");
+    }
+}
+
+/// What an introduction of the same session has overtaken still counts.
+#[test]
+fn a_message_that_a_second_introduction_overtakes_is_believed() {
+    let (mut a, mut b) = (Board::new(1, 1), Board::new(2, 2));
+    a.meet(at(0), &mut b);
+    let overtaken = b.vote();
+    a.meet(at(5_000), &mut b);
+    assert_eq!(a.judge(at(5_001), b.address, &overtaken).worth, BELIEVED);
+    assert_eq!(a.judge(at(5_002), b.address, &overtaken).worth, REPLAYED);
+}
+
+/// A session begins in the lower half of the counts, and its two last ones are
+/// behind all others, the closing one behind the other.
+#[test]
+fn the_last_words_of_a_session_are_its_last() {
+    struct Highest;
+    impl Entropy for Highest {
+        fn next_u32(&mut self) -> u32 {
+            u32::MAX
+        }
+    }
+    let mut sessions = Sessions::default();
+    let (_, first) = sessions.next(&mut Highest);
+    let (_, resigns) = sessions.last(false, &mut Highest);
+    let (_, calls) = sessions.last(true, &mut Highest);
+    assert_eq!((first, resigns, calls), (1 << 31, u32::MAX - 1, u32::MAX));
+}
+
 #[test]
 fn a_call_of_a_client_is_bound_to_this_boards_session() {
     let mut a = Board::new(1, 1);

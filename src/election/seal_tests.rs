@@ -329,6 +329,56 @@ fn a_started_board_finds_the_epoch_and_does_not_vote_in_a_settled_round() {
     assert_eq!(lan.in_office().len(), 1);
 }
 
+/// Four greetings, at growing distances, while nobody introduces itself (K4).
+#[test]
+fn who_meets_nobody_greets_four_times() {
+    let mut lan = lan(1, None, 1);
+    lan.run(Duration::from_secs(30));
+    let greets = |frame: &&Frame| {
+        let flags = wire::trailer(&frame.3).map_or(0, |(trailer, _)| trailer.flags);
+        frame.3[0] == b'W' && flags & flag::INTRODUCE != 0
+    };
+    let first = Instant::from_micros(1);
+    let greeted: Vec<Duration> = lan
+        .wire
+        .iter()
+        .filter(greets)
+        .map(|f| f.0 - first)
+        .collect();
+    assert_eq!(greeted, [0, 100, 400, 900].map(millis));
+}
+
+/// A board that takes part without a key is told once; a client that asks
+/// without one is none, and who has another key is another matter.
+#[test]
+fn a_board_without_a_key_is_told_once() {
+    let mut lan = lan(1, None, 1);
+    lan.run(Duration::from_secs(6));
+    let told = |lan: &Lan| {
+        let is_told = |notice: &&Notice| matches!(notice, Notice::Unkeyed(_));
+        lan.hosts[0].notices.iter().filter(is_told).count()
+    };
+    let mut other_key = build_with_trailer(
+        Text::Claim(Rank {
+            vote: 3,
+            address: ip(66),
+        }),
+        Trailer::default(),
+        checksum,
+    );
+    other_key[39] ^= 1;
+    for (bytes, expected) in [
+        (&b"VOTE\n"[..], 0),
+        (&other_key[..], 0),
+        (b"# 10.0.0.66 3", 1),
+        (b"# 10.0.0.66 3", 1),
+    ] {
+        lan.inject(at(66, 2000), at(255, 2000), bytes);
+        lan.run(millis(1));
+        assert_eq!(told(&lan), expected);
+    }
+}
+
 #[test]
 fn a_refusal_is_no_verdict_since_anyone_can_send_one() {
     let mut lan = lan(3, None, 1);

@@ -85,14 +85,6 @@ impl Votes {
         Counted::Displaced
     }
 
-    /// Forgets the vote of `address`.
-    pub fn remove(&mut self, address: Ipv4Addr) {
-        if let Ok(at) = self.place(address) {
-            self.ballots.remove(at);
-            self.lowest = None;
-        }
-    }
-
     /// The standing vote of `address`.
     pub fn of(&self, address: Ipv4Addr) -> Option<&Ballot> {
         self.place(address).ok().and_then(|at| self.ballots.get(at))
