@@ -92,7 +92,7 @@ impl Peers {
 
     fn place(&self, address: Ipv4Addr) -> Result<usize, usize> {
         self.peers
-            .binary_search_by_key(&address, |peer| peer.address)
+            .binary_search_by_key(&u32::from(address), |peer| peer.address.into())
     }
 
     fn forget_one(&mut self, round: u32) {

@@ -43,13 +43,10 @@ impl Board {
             return self.timers.set(Timer::Ask, rest);
         }
         let own = self.network.map(|network| network.address);
-        let (peers, votes) = (&self.peers, &self.votes);
-        let missing: Vec<Ipv4Addr> = peers
-            .known(self.rounds)
-            .filter(|peer| {
-                !peer.old && Some(peer.address) != own && votes.of(peer.address).is_none()
-            })
-            .map(|peer| peer.address)
+        let missing: Vec<Ipv4Addr> = self
+            .others()
+            .filter(|(peer, voted)| !peer.old && !voted)
+            .map(|(peer, _)| peer.address)
             .collect();
         let begin = missing.partition_point(|address| own.is_some_and(|own| *address < own))
             + usize::from(self.round.asked) * ASKED_AT_ONCE;
@@ -114,11 +111,7 @@ impl Board {
     /// On taking office: repeats the vote for old programs that redrew (R4),
     /// and asks after known ones that are missing (R9).
     pub(super) fn mend_old_programs(&mut self, now: Instant) {
-        let votes = &self.votes;
-        let missing = self
-            .peers
-            .known(self.rounds)
-            .any(|peer| peer.old && votes.of(peer.address).is_none());
+        let missing = self.others().any(|(peer, voted)| peer.old && !voted);
         if missing || self.round.repeat {
             self.broadcast_vote(now);
         }

@@ -424,7 +424,7 @@ impl Sessions {
 
     fn place(&self, address: Ipv4Addr) -> Result<usize, usize> {
         self.senders
-            .binary_search_by_key(&address, |sender| sender.address)
+            .binary_search_by_key(&u32::from(address), |sender| sender.address.into())
     }
 
     fn sender(&mut self, address: Ipv4Addr) -> Option<&mut Sender> {

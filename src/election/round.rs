@@ -4,6 +4,7 @@ use super::board::{Board, is};
 use super::config::Role;
 use super::counters::Count;
 use super::notice::Cause;
+use super::peers::Peer;
 use super::rank::{Epoch, Rank};
 use super::timers::Timer;
 use super::votes::{Ballot, Counted};
@@ -399,22 +400,35 @@ impl Board {
     /// Whether nobody is waited for: every known board has voted, and none of
     /// them is an old program, whose last vote is known only when time is up.
     fn all_known_have_voted(&self) -> bool {
-        let own = self.network.map(|network| network.address);
         let before = self.round.begun.map(|begun| begun - ROUND);
         // Who follows a dead master decides alone if nobody else is known: a
         // slave that has never voted hears the claim (F2).
         let mut acquainted = self.round.cause.is_end_of_master();
-        for peer in self.peers.known(self.rounds) {
-            if Some(peer.address) == own {
-                continue;
-            }
+        for (peer, voted) in self.others() {
             // An old program draws anew for a VOTE that we count as a copy.
-            if peer.old || self.votes.of(peer.address).is_none() {
+            if peer.old || !voted {
                 return false;
             }
             acquainted |= before.is_some_and(|before| peer.first <= before);
         }
         acquainted
+    }
+
+    /// The other known boards, and whether each has voted in this round: one
+    /// walk along both tables, which have the same order.
+    pub(super) fn others(&self) -> impl Iterator<Item = (&Peer, bool)> {
+        let own = self.network.map(|network| network.address);
+        let mut ballots = self.votes.iter().peekable();
+        self.peers
+            .known(self.rounds)
+            .filter(move |peer| Some(peer.address) != own)
+            .map(move |peer| {
+                let before = |ballot: &&Ballot| ballot.rank.address < peer.address;
+                while ballots.next_if(before).is_some() {}
+                let voted = ballots.peek();
+                let voted = voted.is_some_and(|ballot| ballot.rank.address == peer.address);
+                (peer, voted)
+            })
     }
 
     /// Decides the round (R5).
@@ -465,16 +479,17 @@ impl Board {
         self.early.push_back(ballot);
     }
 
-    /// The votes heard, to tell the place of the own one: how many other
-    /// boards, `master` aside, rank above it. A board without a vote is last.
-    pub(super) fn place(&self, master: Ipv4Addr) -> usize {
+    /// The place of the own vote: how many other boards, `master` aside, rank
+    /// above it; beyond `last` nobody asks. A board without a vote is last.
+    pub(super) fn place(&self, master: Ipv4Addr, last: usize) -> usize {
         let own = self.own_rank();
         let gone = |address| self.peers.of(address).is_some_and(|peer| peer.gone);
         self.votes
             .iter()
             .map(|ballot| ballot.rank)
-            .filter(|rank| rank.address != master && !gone(rank.address))
             .filter(|rank| own.is_none_or(|own| *rank > own))
+            .filter(|rank| rank.address != master && !gone(rank.address))
+            .take(last)
             .count()
     }
 }

@@ -112,7 +112,7 @@ impl Votes {
 
     fn place(&self, address: Ipv4Addr) -> Result<usize, usize> {
         self.ballots
-            .binary_search_by_key(&address, |ballot| ballot.rank.address)
+            .binary_search_by_key(&u32::from(address), |ballot| ballot.rank.address.into())
     }
 
     fn find_lowest(&mut self) -> Rank {

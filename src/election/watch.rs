@@ -21,7 +21,7 @@ const SKEW: Duration = Duration::from_millis(500);
 /// The further places act one after the other.
 const SKEW_PER_PLACE: Duration = Duration::from_millis(20);
 /// The last place for which that makes a difference.
-const SKEW_PLACES_MAX: u64 = 10;
+const SKEW_PLACES_MAX: usize = 10;
 /// An old master is asked no more often than this (F6).
 const OLD_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// The claim of a master of ours follows its answer within this.
@@ -306,7 +306,7 @@ impl Board {
     /// The master took its leave: whoever is next in rank calls, unless its
     /// VOTE comes first (F4).
     pub(super) fn expect_election(&mut self, now: Instant, resigned: Ipv4Addr) {
-        let place = self.place(resigned).min(SKEW_PLACES_MAX as usize);
+        let place = self.place(resigned, SKEW_PLACES_MAX);
         self.lookout.resigned = true;
         self.lookout.question = None;
         self.timers.set(
@@ -442,9 +442,9 @@ impl Board {
         let Some(subject) = self.lookout.subject else {
             return self.boot_skew(failover);
         };
-        match self.place(subject) as u64 {
+        match self.place(subject, SKEW_PLACES_MAX + 1) as u64 {
             0 => Duration::ZERO,
-            place => SKEW + SKEW_PER_PLACE * (place - 1).min(SKEW_PLACES_MAX),
+            place => SKEW + SKEW_PER_PLACE * (place - 1),
         }
     }
 

@@ -15,6 +15,7 @@
 //! the text itself may reach that far.
 
 use super::rank::{Epoch, Rank};
+use core::ffi::CStr;
 use core::net::Ipv4Addr;
 
 /// The length of every datagram sent, and what counts of one received.
@@ -136,11 +137,21 @@ pub fn parse(datagram: &[u8]) -> Result<Text<'_>, Invalid> {
         b"" => Err(Invalid::Empty),
         b"WHOIS" => Ok(Text::Whois),
         b"VOTE" => Ok(Text::Call),
-        [b'#', rest @ ..] => parse_rank(rest).map(Text::Vote),
-        [b'!', rest @ ..] => parse_rank(rest).map(Text::Claim),
-        [b'?', rest @ ..] => parse_rank(rest).map(Text::LeaseAsk),
-        [b'-', rest @ ..] => parse_address(skip_blanks(rest)).map(Text::Resign),
-        [b'+', rest @ ..] => parse_address(skip_blanks(rest)).map(Text::LeaseGrant),
+        [sign @ (b'#' | b'!' | b'?'), rest @ ..] => {
+            let rank = parse_rank(rest)?;
+            Ok(match sign {
+                b'#' => Text::Vote(rank),
+                b'!' => Text::Claim(rank),
+                _ => Text::LeaseAsk(rank),
+            })
+        }
+        [sign @ (b'-' | b'+'), rest @ ..] => {
+            let address = parse_address(skip_blanks(rest))?;
+            Ok(match sign {
+                b'-' => Text::Resign(address),
+                _ => Text::LeaseGrant(address),
+            })
+        }
         _ => parse_answer(text).ok_or(Invalid::Unknown),
     }
 }
@@ -149,7 +160,11 @@ pub fn parse(datagram: &[u8]) -> Result<Text<'_>, Invalid> {
 /// trailing CR, LF and spaces.
 pub fn text_of(datagram: &[u8]) -> &[u8] {
     let counted = datagram.get(..MESSAGE_LEN).unwrap_or(datagram);
-    trimmed(counted.split(|&byte| byte == 0).next().unwrap_or_default())
+    trimmed(before_nul(counted))
+}
+
+fn before_nul(bytes: &[u8]) -> &[u8] {
+    CStr::from_bytes_until_nul(bytes).map_or(bytes, CStr::to_bytes)
 }
 
 /// `text` without trailing CR, LF and spaces.
@@ -165,8 +180,7 @@ fn trimmed(text: &[u8]) -> &[u8] {
 /// programs with long names answer beyond the 40th byte, so a client, other
 /// than a board, reads as far as the first NUL.
 pub fn answer_of(datagram: &[u8]) -> Option<(&[u8], Ipv4Addr)> {
-    let text = datagram.split(|&byte| byte == 0).next()?;
-    match parse_answer(trimmed(text))? {
+    match parse_answer(trimmed(before_nul(datagram)))? {
         Text::Answer { name, address } => Some((name, address)),
         _ => None,
     }
@@ -263,44 +277,59 @@ const IS_THE_MASTER: &[u8] = b" is the master";
 const _: () = assert!(ON.len() + "255.255.255.255".len() + IS_THE_MASTER.len() + 6 <= TEXT_MAX);
 
 fn parse_rank(rest: &[u8]) -> Result<Rank, Invalid> {
-    let rest = skip_blanks(rest);
-    let end = rest
-        .iter()
-        .position(|&byte| is_blank(byte))
-        .ok_or(Invalid::Address)?;
-    let (quad, number) = rest.split_at(end);
-    let address = parse_address(quad)?;
-    let number = skip_blanks(number);
-    let digits = number
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
-    let (digits, behind) = number.split_at(digits);
-    // Some old programs never clear their buffer: `10# 128.206…` is a 10.
-    if !matches!(behind.first(), None | Some(b'#'))
-        && !behind.first().is_some_and(u8::is_ascii_whitespace)
-    {
-        return Err(Invalid::Number);
+    let (address, rest) = split_address(skip_blanks(rest))?;
+    if rest.is_empty() {
+        return Err(Invalid::Address);
     }
-    let vote = match digits {
-        [one @ b'1'..=b'9'] => one - b'0',
-        b"10" => 10,
+    let (vote, behind) = match skip_blanks(rest) {
+        [b'1', b'0', behind @ ..] => (10, behind),
+        [one @ b'1'..=b'9', behind @ ..] => (one - b'0', behind),
         _ => return Err(Invalid::Number),
     };
-    Ok(Rank { vote, address })
+    // Some old programs never clear their buffer: `10# 128.206…` is a 10.
+    match behind.first() {
+        None | Some(b'#') => Ok(Rank { vote, address }),
+        Some(byte) if byte.is_ascii_whitespace() => Ok(Rank { vote, address }),
+        Some(_) => Err(Invalid::Number),
+    }
+}
+
+fn parse_address(quad: &[u8]) -> Result<Ipv4Addr, Invalid> {
+    match split_address(quad)? {
+        (address, []) => Ok(address),
+        _ => Err(Invalid::Address),
+    }
 }
 
 /// Reads a dotted quad that can be a host's: not 0.0.0.0, not multicast, not
-/// the limited broadcast.
-fn parse_address(quad: &[u8]) -> Result<Ipv4Addr, Invalid> {
-    let address: Ipv4Addr = core::str::from_utf8(quad)
-        .map_err(|_| Invalid::Address)?
-        .parse()
-        .map_err(|_| Invalid::Address)?;
-    if address.is_unspecified() || address.is_multicast() || address.is_broadcast() {
-        return Err(Invalid::Address);
+/// the limited broadcast; it ends at a blank. Every datagram has one; the
+/// standard library's reader backtracks, and wants UTF-8.
+fn split_address(text: &[u8]) -> Result<(Ipv4Addr, &[u8]), Invalid> {
+    let (mut address, mut octet, mut empty, mut dots) = (0u32, 0u32, true, 0);
+    let mut rest = text;
+    while let [byte, behind @ ..] = rest {
+        match byte {
+            b'.' if !empty => {
+                (address, octet, empty, dots) = (address << 8 | octet, 0, true, dots + 1);
+            }
+            // An octet does not begin with a zero that is not all of it.
+            b'0'..=b'9' if empty || octet > 0 => {
+                (octet, empty) = (octet * 10 + u32::from(byte - b'0'), false);
+            }
+            b' ' | b'\t' => break,
+            _ => return Err(Invalid::Address),
+        }
+        if octet > 255 {
+            return Err(Invalid::Address);
+        }
+        rest = behind;
     }
-    Ok(address)
+    let address = Ipv4Addr::from(address << 8 | octet);
+    let host = !(address.is_unspecified() || address.is_multicast() || address.is_broadcast());
+    match host && dots == 3 && !empty {
+        true => Ok((address, rest)),
+        false => Err(Invalid::Address),
+    }
 }
 
 fn parse_answer(text: &[u8]) -> Option<Text<'_>> {
@@ -317,13 +346,11 @@ fn parse_answer(text: &[u8]) -> Option<Text<'_>> {
     })
 }
 
-fn skip_blanks(bytes: &[u8]) -> &[u8] {
-    let blanks = bytes.iter().take_while(|&&byte| is_blank(byte)).count();
-    bytes.get(blanks..).unwrap_or_default()
-}
-
-const fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t')
+fn skip_blanks(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    bytes
 }
 
 fn be_u32(datagram: &Datagram, at: usize) -> u32 {
@@ -349,28 +376,38 @@ fn decimal_len(address: Ipv4Addr) -> usize {
     address.octets().into_iter().map(digits).sum::<usize>() + 3
 }
 
-/// The common CRC-32: reflected, polynomial 0x04C11DB7, as in Ethernet; four
-/// bits at a time, by a table of 64 bytes.
-#[allow(clippy::indexing_slicing)] // four bits index sixteen entries
+/// The common CRC-32: reflected, polynomial 0x04C11DB7, as in Ethernet. Of a
+/// word the eight digits are looked up independently of each other, by tables
+/// of 512 bytes; what is left behind the words goes digit by digit.
+#[allow(clippy::indexing_slicing)] // a digit indexes sixteen entries
 pub(crate) fn crc32(bytes: &[u8]) -> u32 {
-    let step = |crc: u32| (crc >> 4) ^ CRC_OF_4_BITS[(crc & 15) as usize];
-    !bytes
+    let of = |place: usize, digits: u32| CRC_OF_DIGIT[place][(digits & 15) as usize];
+    let (words, rest) = bytes.as_chunks();
+    let crc = words.iter().fold(!0, |crc, &word| {
+        let mixed = crc ^ u32::from_le_bytes(word);
+        (0..8).fold(0, |sum, place| sum ^ of(place, mixed >> (4 * place)))
+    });
+    let step = |crc: u32| (crc >> 4) ^ of(7, crc);
+    !rest
         .iter()
-        .fold(!0, |crc, &byte| step(step(crc ^ u32::from(byte))))
+        .fold(crc, |crc, &byte| step(step(crc ^ u32::from(byte))))
 }
 
+/// What a digit at each place of a word is at the word's end; the lowest is
+/// taken in first.
 #[allow(clippy::indexing_slicing)] // at compile time
-const CRC_OF_4_BITS: [u32; 16] = {
-    let mut table = [0; 16];
+const CRC_OF_DIGIT: [[u32; 16]; 8] = {
+    let mut table = [[0; 16]; 8];
     let mut entry = 0;
-    while entry < 16 {
-        let mut crc = entry as u32;
+    while entry < 8 * 16 {
+        let (place, digit) = (entry / 16, entry % 16);
+        let mut crc = (digit as u32) << (4 * place);
         let mut bit = 0;
-        while bit < 4 {
+        while bit < 32 {
             crc = (crc >> 1) ^ (0xedb8_8320 & 0u32.wrapping_sub(crc & 1));
             bit += 1;
         }
-        table[entry] = crc;
+        table[place][digit] = crc;
         entry += 1;
     }
     table

@@ -206,8 +206,75 @@ fn an_answer_is_never_given_a_trailer() {
     );
 }
 
+/// What is an address is what the standard library takes for one.
+#[test]
+fn addresses_are_read_as_the_standard_library_reads_them() {
+    use crate::rng::{Entropy, Seeded};
+    let mut random = Seeded::new(11);
+    let (mut taken, mut refused) = (0, 0);
+    for _ in 0..50_000 {
+        let mut octet = || match random.below(4) {
+            0 => random.below(4).to_string(),
+            1 => random.below(300).to_string(),
+            _ => random.below(256).to_string(),
+        };
+        let mut text = [octet(), octet(), octet(), octet()].join(".").into_bytes();
+        if random.below(2) == 0 {
+            let place = random.below(text.len() as u32) as usize;
+            match random.below(3) {
+                0 => text[place] = b"0./:x\xff"[random.below(6) as usize],
+                1 => text.insert(place, b"019. "[random.below(5) as usize]),
+                _ => drop(text.remove(place)),
+            }
+        }
+        let standard = std::str::from_utf8(&text).ok();
+        let standard = standard.and_then(|text| text.parse::<Ipv4Addr>().ok());
+        let usable =
+            |ip: &Ipv4Addr| !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast();
+        assert_eq!(
+            parse_address(&text).ok(),
+            standard.filter(usable),
+            "{text:?}"
+        );
+        *if standard.is_some() {
+            &mut taken
+        } else {
+            &mut refused
+        } += 1;
+    }
+    assert!(taken > 10_000 && refused > 10_000, "{taken} {refused}");
+    for odd in [
+        "",
+        ".",
+        "1",
+        "1.2.3",
+        "1.2.3.",
+        ".1.2.3",
+        "1..2.3",
+        "1.2.3.4.",
+        "1.2.3.4.5",
+        "01.2.3.4",
+    ] {
+        assert_eq!(
+            parse_address(odd.as_bytes()),
+            Err(Invalid::Address),
+            "{odd}"
+        );
+    }
+}
+
 /// The check value of the common CRC-32, from its catalogue entry.
 #[test]
 fn the_checksum_is_the_common_crc_32() {
     assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+    // Bit by bit, for each length of what is left behind whole words.
+    let bytes: Vec<u8> = (0..40u8).map(|n| n.wrapping_mul(197) ^ 0x5a).collect();
+    for len in 0..bytes.len() {
+        let slow = bytes[..len].iter().fold(!0u32, |crc, &byte| {
+            (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+                (crc >> 1) ^ (0xedb8_8320 * (crc & 1))
+            })
+        });
+        assert_eq!(crc32(&bytes[..len]), !slow, "{len} bytes");
+    }
 }
