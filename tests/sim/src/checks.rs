@@ -8,7 +8,6 @@ use boardroom::election::peers::Peer;
 use boardroom::election::wire::{self, Text};
 use boardroom::election::{Board, Cause, Change, Epoch, Rank, Role};
 use boardroom::time::Instant;
-use core::net::Ipv4Addr;
 use std::collections::VecDeque;
 
 /// A property that did not hold.
@@ -35,6 +34,17 @@ const SECOND_US: Micros = 989_000;
 const SPINS_MAX: u32 = 4;
 /// Questions by broadcast before a woken master takes office again (F5).
 const QUESTIONS_OF_THE_WOKEN: u32 = 5;
+
+/// A datagram that a host sends.
+#[derive(Clone, Copy)]
+pub struct Said<'a> {
+    /// All of it.
+    pub packet: &'a Packet,
+    /// What it says.
+    pub text: Result<Text<'a>, wire::Invalid>,
+    /// It is broadcast.
+    pub everybody: bool,
+}
 
 /// What is remembered of a host.
 #[derive(Default)]
@@ -157,14 +167,14 @@ impl Checks {
         }
     }
 
-    /// Before a datagram is handed over; a `worthless` one is forged, or a
-    /// recording of what this process was given already or never lived to hear.
-    pub fn before_datagram(&mut self, at: usize, host: &Host, packet: &Packet, worthless: bool) {
+    /// Before a datagram is handed over: `junk` is no message; a `worthless` one
+    /// is, where there is a key, forged, or a recording of what this process was
+    /// given already or never lived to hear.
+    pub fn before_datagram(&mut self, at: usize, host: &Host, junk: bool, worthless: bool) {
         let Some(board) = host.program.board() else {
             return;
         };
-        let junk = wire::parse(packet.bytes()).is_err();
-        if junk || self.keyed && worthless {
+        if junk || worthless {
             self.tracks[at].before = Some((State::of(board), junk));
         }
     }
@@ -222,15 +232,7 @@ impl Checks {
     }
 
     /// A host sends a datagram, its `sent`-th of this turn.
-    pub fn on_transmit(
-        &mut self,
-        at: usize,
-        host: &Host,
-        packet: &Packet,
-        broadcast: Ipv4Addr,
-        now: Micros,
-        sent: u32,
-    ) {
+    pub fn on_transmit(&mut self, at: usize, host: &Host, said: Said<'_>, now: Micros, sent: u32) {
         let Some(board) = host.program.board() else {
             return;
         };
@@ -238,8 +240,7 @@ impl Checks {
             let what = format!("host {at} sent {sent} datagrams in one turn");
             self.fail("S4 bounded queues", now, what);
         }
-        let everybody = *packet.to.ip() == broadcast;
-        let limits = self.tracks[at].limit(packet, everybody, self.interval, now);
+        let limits = self.tracks[at].limit(said, self.interval, now);
         if let Some(what) = limits {
             self.fail(
                 "S3 own traffic is limited",
@@ -251,14 +252,14 @@ impl Checks {
         // and says that before it tells of giving up.
         let resigned = !board.in_office() && self.tracks[at].office.is_some();
         let checked = self.quorum && !resigned;
-        if let Some(what) = without_lease(host, board, packet).filter(|_| checked) {
+        if let Some(what) = without_lease(host, board, said).filter(|_| checked) {
             self.fail(
                 "S7 no master without its lease",
                 now,
                 format!("host {at} {what}"),
             );
         }
-        if let Some(what) = self.tracks[at].speak(board, packet, everybody) {
+        if let Some(what) = self.tracks[at].speak(board, said) {
             self.fail(
                 "S6 the woken listen first",
                 now,
@@ -363,14 +364,9 @@ impl Track {
     }
 
     /// Says which of R8's limits this datagram breaks.
-    fn limit(
-        &mut self,
-        packet: &Packet,
-        everybody: bool,
-        interval: Micros,
-        now: Micros,
-    ) -> Option<String> {
-        match wire::parse(packet.bytes()) {
+    fn limit(&mut self, said: Said<'_>, interval: Micros, now: Micros) -> Option<String> {
+        let everybody = said.everybody;
+        match said.text {
             Ok(text @ (Text::Vote(_) | Text::Call)) if everybody => {
                 self.vote_broadcasts += u32::from(matches!(text, Text::Vote(_)));
                 let over = exceeds(&mut self.broadcasts, BROADCASTS_A_SECOND, SECOND_US, now);
@@ -387,7 +383,7 @@ impl Track {
                 over.then(|| "more than 40 claims in ten intervals".into())
             }
             Ok(Text::Answer { .. }) if everybody => {
-                let port = packet.to.port();
+                let port = said.packet.to.port();
                 self.answers.retain(|(_, at)| now - at < 49_000);
                 let again = self.answers.iter().any(|(other, _)| *other == port);
                 self.answers.push((port, now));
@@ -398,14 +394,14 @@ impl Track {
     }
 
     /// Says what a woken board says too early.
-    fn speak(&mut self, board: &Board, packet: &Packet, everybody: bool) -> Option<String> {
+    fn speak(&mut self, board: &Board, said: Said<'_>) -> Option<String> {
         let (questions, epoch) = self.must_ask?;
         if board.epoch() != epoch {
             self.must_ask = None;
             return None;
         }
-        match wire::parse(packet.bytes()) {
-            Ok(Text::Whois) if everybody => {
+        match said.text {
+            Ok(Text::Whois) if said.everybody => {
                 self.must_ask = (questions > 1).then_some((questions - 1, epoch));
                 None
             }
@@ -413,7 +409,7 @@ impl Track {
             Ok(Text::Vote(_)) if board.role() == Role::Slave => None,
             Ok(Text::Claim(_) | Text::Answer { .. } | Text::Vote(_)) => Some(format!(
                 "says {} with {questions} questions unasked",
-                wire::text_of(packet.bytes()).escape_ascii()
+                wire::text_of(said.packet.bytes()).escape_ascii()
             )),
             _ => None,
         }
@@ -431,14 +427,15 @@ pub fn height(rank: Rank) -> (u8, u32) {
 }
 
 /// Says what a board says as master without being granted that (Q4).
-fn without_lease(host: &Host, board: &Board, packet: &Packet) -> Option<String> {
-    let masterly = matches!(
-        wire::parse(packet.bytes()),
-        Ok(Text::Claim(_) | Text::Answer { .. })
-    );
-    let said = || wire::text_of(packet.bytes()).escape_ascii().to_string();
+fn without_lease(host: &Host, board: &Board, said: Said<'_>) -> Option<String> {
+    let masterly = matches!(said.text, Ok(Text::Claim(_) | Text::Answer { .. }));
+    let text = || {
+        wire::text_of(said.packet.bytes())
+            .escape_ascii()
+            .to_string()
+    };
     (masterly && !board.is_master(host.last_turn))
-        .then(|| format!("says {} without a lease", said()))
+        .then(|| format!("says {} without a lease", text()))
 }
 
 /// Counts one more event; true if there were more than `max` within `span`.

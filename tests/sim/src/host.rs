@@ -87,6 +87,27 @@ impl Entropy for Draws {
     }
 }
 
+/// A set of datagrams, a bit for each.
+#[derive(Default)]
+pub struct Given(Vec<u64>);
+
+impl Given {
+    /// Whether `id` is in it.
+    pub fn has(&self, id: u32) -> bool {
+        let word = self.0.get(id as usize / 64);
+        word.is_some_and(|word| word >> (id % 64) & 1 == 1)
+    }
+
+    /// Puts `id` in.
+    pub fn put(&mut self, id: u32) {
+        let at = id as usize / 64;
+        if self.0.len() <= at {
+            self.0.resize(at + 1, 0);
+        }
+        self.0[at] |= 1 << (id % 64);
+    }
+}
+
 /// One host.
 pub struct Host {
     /// Its address, while it has one.
@@ -111,11 +132,17 @@ pub struct Host {
     /// When the process started.
     pub started_at: Micros,
     /// Which datagrams this process has been given.
-    pub given: Vec<u32>,
+    pub given: Given,
     /// Refusals that wait.
     pub refusals: VecDeque<u32>,
     /// The turn of the loop that is in the queue.
     pub next_turn: Option<Micros>,
+    /// A later one that is still there too, though an earlier one came instead.
+    pub put_off: Option<Micros>,
+    /// The process's deadline.
+    pub deadline: Option<Instant>,
+    /// A deadline, and when it comes by true time.
+    pub comes: (Instant, Micros),
     /// Turns in a row that brought input.
     pub busy_turns: u32,
     /// When the process was stopped.
@@ -147,9 +174,12 @@ impl Host {
             claims_wait: false,
             last_turn: Instant::ZERO,
             started_at: 0,
-            given: Vec::new(),
+            given: Given::default(),
             refusals: VecDeque::new(),
             next_turn: None,
+            put_off: None,
+            deadline: None,
+            comes: (Instant::ZERO, clock.when(Instant::ZERO)),
             busy_turns: 0,
             stopped_at: 0,
             suspended: false,
@@ -166,9 +196,9 @@ impl Host {
 
     /// Whether input waits.
     pub fn has_input(&self) -> bool {
-        let polled = if self.claims_wait { 2 } else { 3 };
-        let waits = |buffer: &VecDeque<_>| !buffer.is_empty();
-        self.buffers.iter().take(polled).any(waits) || !self.refusals.is_empty()
+        let [own, all, claims] = &self.buffers;
+        let polled_claims = !self.claims_wait && !claims.is_empty();
+        !own.is_empty() || !all.is_empty() || polled_claims || !self.refusals.is_empty()
     }
 
     /// The sockets are closed: what waited in them is lost.

@@ -411,9 +411,13 @@ impl Schedule {
         let first = self.rng.next_u32();
         for n in 0..1_500 {
             let invented = Ipv4Addr::from(0x0a01_0000 | (first.wrapping_add(n * 7) & 0xffff));
-            let text = format!("# {invented} {}", self.rng.one_to_ten());
+            let rank = Rank {
+                vote: self.rng.one_to_ten(),
+                address: invented,
+            };
+            let vote = wire::build(Text::Vote(rank), false);
             let from = SocketAddrV4::new(invented, PORT);
-            let packet = Packet::new(from, to, text.as_bytes());
+            let packet = Packet::new(from, to, wire::text_of(&vote));
             self.world.send(self.world.clients_at(), packet);
             self.world.run_for(20);
         }

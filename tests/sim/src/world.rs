@@ -1,8 +1,8 @@
 //! The cluster and its network in one thread and one order of events.
 
-use crate::checks::Checks;
+use crate::checks::{Checks, Said};
 use crate::client::Clients;
-use crate::host::{BUFFER_MAX, Clock, Host, State};
+use crate::host::{BUFFER_MAX, Clock, Given, Host, State};
 use crate::lan::Lan;
 use crate::options::Weather;
 use crate::packet::{Packet, Shown};
@@ -10,6 +10,7 @@ use crate::program::Program;
 use crate::queue::{Event, Micros, Queue};
 use crate::story::Story;
 use boardroom::election::client::{self, Question};
+use boardroom::election::wire;
 use boardroom::election::{Board, Count, Keys, Network, Notice};
 use boardroom::rng::{Entropy, Seeded};
 use boardroom::time::Instant;
@@ -53,6 +54,8 @@ pub struct Origin {
     pub sent: Micros,
     /// Sent by one of the hosts, and not altered since.
     pub genuine: bool,
+    /// It is no message.
+    pub junk: bool,
 }
 
 /// Everything there is.
@@ -224,11 +227,9 @@ impl World {
             self.clients.caller = None;
         }
         let to = outgoing.to.unwrap_or(self.everybody());
-        self.send_as(
-            self.clients_at(),
-            Packet::new(from, to, &outgoing.bytes),
-            true,
-        );
+        let packet = Packet::new(from, to, &outgoing.bytes);
+        let junk = wire::parse(packet.bytes()).is_err();
+        self.send_as(self.clients_at(), &packet, true, junk);
     }
 
     /// The broadcast address at the election's port.
@@ -256,7 +257,7 @@ impl World {
         host.moved = false;
         host.draws.told.clear();
         host.started_at = self.now;
-        host.given.clear();
+        host.given = Given::default();
         host.letting_go = None;
         host.resumed_at = None;
         host.life += 1;
@@ -346,10 +347,11 @@ impl World {
 
     /// Sends a datagram from the host at `from` (or from the clients' host).
     pub fn send(&mut self, from: usize, packet: Packet) {
-        self.send_as(from, packet, from < self.hosts.len());
+        let junk = wire::parse(packet.bytes()).is_err();
+        self.send_as(from, &packet, from < self.hosts.len(), junk);
     }
 
-    fn send_as(&mut self, from: usize, packet: Packet, genuine: bool) {
+    fn send_as(&mut self, from: usize, packet: &Packet, genuine: bool, junk: bool) {
         if self.story.is_written() {
             let to = *packet.to.ip();
             let to = if to == self.broadcast || to.is_broadcast() {
@@ -369,10 +371,10 @@ impl World {
                 format_args!("{sender} -> {to}{port}: {}", Shown(packet.bytes())),
             );
         }
-        let id = self.keep(packet, genuine);
+        let id = self.keep(packet, genuine, junk);
         let to = *packet.to.ip();
         if to == self.broadcast || to.is_broadcast() {
-            self.broadcast(from, id, packet);
+            self.broadcast(from, id, packet.to.port());
         } else if to == self.clients.address {
             self.carry(from, self.clients_at(), id);
         } else if let Some(host) = self.hosts.iter().position(|host| host.address == Some(to)) {
@@ -380,9 +382,9 @@ impl World {
         }
     }
 
-    fn broadcast(&mut self, from: usize, id: u32, packet: Packet) {
+    fn broadcast(&mut self, from: usize, id: u32, port: u16) {
         let lost = self.lan.loses_at_sender(&mut self.rng);
-        if packet.to.port() == PORT {
+        if port == PORT {
             if from < self.hosts.len() {
                 let host = from as u16;
                 self.queue
@@ -393,7 +395,7 @@ impl World {
                     self.carry(from, to, id);
                 }
             }
-        } else if !lost && self.clients.listens(packet.to.port()) {
+        } else if !lost && self.clients.listens(port) {
             self.carry(from, self.clients_at(), id);
         }
     }
@@ -416,7 +418,10 @@ impl World {
             return;
         }
         let packet = match fate.flip {
-            Some(bit) => self.keep(self.packets[id as usize].flipped(bit), false),
+            Some(bit) => {
+                let flipped = self.packets[id as usize].flipped(bit);
+                self.keep(&flipped, false, wire::parse(flipped.bytes()).is_err())
+            }
             None => id,
         };
         let host = to as u16;
@@ -428,19 +433,20 @@ impl World {
         }
     }
 
-    fn keep(&mut self, packet: Packet, genuine: bool) -> u32 {
-        self.packets.push(packet);
+    fn keep(&mut self, packet: &Packet, genuine: bool, junk: bool) -> u32 {
         self.origins.push(Origin {
             sent: self.now,
             genuine,
+            junk,
         });
+        self.packets.push(*packet);
         self.packets.len() as u32 - 1
     }
 
     fn arrive(&mut self, at: usize, id: u32) {
-        let packet = self.packets[id as usize];
+        let packet = &self.packets[id as usize];
         if at == self.hosts.len() {
-            self.clients.heard.push((self.now, packet));
+            self.clients.heard.push((self.now, *packet));
             let now = Instant::from_micros(self.now);
             let caller = self.clients.caller.as_mut();
             if let Some(caller) = caller.filter(|_| packet.to.port() == PORT) {
@@ -516,29 +522,30 @@ impl World {
 
     fn want_turn(&mut self, at: usize, when: Micros) {
         let host = &mut self.hosts[at];
-        if host.next_turn.is_none_or(|next| next > when) {
-            host.next_turn = Some(when);
+        if host.next_turn.is_some_and(|next| next <= when) {
+            return;
+        }
+        if host.put_off != Some(when) || when == self.now {
             let host = at as u16;
             self.queue.push(when, Event::Turn { host });
+        }
+        if let Some(later) = host.next_turn.replace(when) {
+            host.put_off = Some(later);
         }
     }
 
     /// Turns of the loop until there is nothing to do now.
     fn run(&mut self, at: usize) {
-        loop {
-            let host = &mut self.hosts[at];
-            if host.state != State::Running {
-                return;
-            }
-            let now = host.clock.shows(self.now);
-            let due = host
-                .program
-                .timeout()
-                .is_some_and(|deadline| deadline <= now);
-            if !due && !host.has_input() {
-                break;
-            }
-            self.turn(at);
+        let host = &self.hosts[at];
+        if host.state != State::Running {
+            return;
+        }
+        let now = host.clock.shows(self.now);
+        while {
+            let host = &self.hosts[at];
+            host.deadline.is_some_and(|deadline| deadline <= now) || host.has_input()
+        } {
+            self.turn(at, now);
             if self.checks.violation.is_some() {
                 return;
             }
@@ -547,9 +554,8 @@ impl World {
     }
 
     /// One turn: input, then the timer if the input is drained, then output.
-    fn turn(&mut self, at: usize) {
+    fn turn(&mut self, at: usize, now: Instant) {
         let host = &mut self.hosts[at];
-        let now = host.clock.shows(self.now);
         host.program.wakeup(now);
         let last_turn = core::mem::replace(&mut host.last_turn, now);
         if host.claims_wait {
@@ -592,32 +598,32 @@ impl World {
     fn give(&mut self, at: usize, now: Instant, id: u32) {
         self.delivered += 1;
         let host = &mut self.hosts[at];
-        let packet = self.packets[id as usize];
+        let packet = &self.packets[id as usize];
         let origin = self.origins[id as usize];
-        let again = self.checks.keyed && host.given.contains(&id);
-        let worthless = !origin.genuine || again || origin.sent < host.started_at;
-        self.checks.before_datagram(at, host, &packet, worthless);
-        let refused = host.program.board().map_or(0, refusals);
+        let keyed = self.checks.keyed;
+        let again = keyed && host.given.has(id);
+        let worthless = keyed && (!origin.genuine || again || origin.sent < host.started_at);
+        self.checks
+            .before_datagram(at, host, origin.junk, worthless);
+        let refused = host.program.board().filter(|_| keyed).map_or(0, refusals);
         host.program
             .datagram(now, packet.from, packet.bytes(), &mut host.draws);
-        self.checks.after_datagram(at, host, &packet, self.now);
+        self.checks.after_datagram(at, host, packet, self.now);
         // What was refused, its sender being a stranger, may be believed when
         // it comes again after the introduction.
-        let host = &mut self.hosts[at];
-        if self.checks.keyed && host.program.board().map_or(0, refusals) == refused {
-            host.given.push(id);
+        if keyed && host.program.board().map_or(0, refusals) == refused {
+            host.given.put(id);
         }
     }
 
     /// Everybody whose program is master at this very moment (S7).
-    fn masters_now(&self) -> Vec<usize> {
+    fn masters_now(&self) -> impl Iterator<Item = usize> {
         let is_master = |&at: &usize| {
             let host = &self.hosts[at];
-            let now = host.clock.shows(self.now);
-            let board = host.program.board().filter(|_| host.is_up());
-            board.is_some_and(|board| board.in_office() && board.is_master(now))
+            let board = host.program.board().filter(|board| board.in_office());
+            board.is_some_and(|board| host.is_up() && board.is_master(host.clock.shows(self.now)))
         };
-        (0..self.hosts.len()).filter(is_master).collect()
+        (0..self.hosts.len()).filter(is_master)
     }
 
     /// Somebody who hears everything sends what once was sent again.
@@ -661,25 +667,32 @@ impl World {
             host.program.transmit(SocketAddrV4::new(own, PORT))
         } {
             sent += 1;
+            let said = Said {
+                packet: &packet,
+                text: wire::parse(packet.bytes()),
+                everybody: *packet.to.ip() == self.broadcast,
+            };
             self.checks
-                .on_transmit(at, &self.hosts[at], &packet, self.broadcast, self.now, sent);
+                .on_transmit(at, &self.hosts[at], said, self.now, sent);
             if self.hosts[at].address.is_some() {
-                self.send(at, packet);
+                self.send_as(at, &packet, true, said.text.is_err());
             }
         }
         self.take_notices(at);
         let changed = self.checks.after_turn(at, &self.hosts[at], self.now);
-        if self.checks.quorum && (changed.is_some() || sent > 0) {
-            let masters = self.masters_now();
-            if masters.len() > 1 {
-                let what = format!("masters at one instant: hosts {masters:?}");
-                self.checks.fail("S7 never two masters", self.now, what);
-            }
+        if self.checks.quorum
+            && (changed.is_some() || sent > 0)
+            && self.masters_now().nth(1).is_some()
+        {
+            let masters: Vec<usize> = self.masters_now().collect();
+            let what = format!("masters at one instant: hosts {masters:?}");
+            self.checks.fail("S7 never two masters", self.now, what);
         }
         if let Some(change) = changed {
             self.note(at, format_args!("{change}"));
             self.hooks(at);
         }
+        self.hosts[at].deadline = self.hosts[at].program.timeout();
         self.schedule_timer(at);
     }
 
@@ -744,15 +757,16 @@ impl World {
         }
     }
 
+    /// The process wants a turn at its deadline.
     fn schedule_timer(&mut self, at: usize) {
-        let host = &self.hosts[at];
-        if host.state != State::Running {
-            return;
-        }
-        let Some(deadline) = host.program.timeout() else {
+        let host = &mut self.hosts[at];
+        let Some(deadline) = host.deadline.filter(|_| host.state == State::Running) else {
             return;
         };
-        let mut when = host.clock.when(deadline).max(self.now);
+        if host.comes.0 != deadline {
+            host.comes = (deadline, host.clock.when(deadline));
+        }
+        let mut when = host.comes.1.max(self.now);
         if self.machine.coarse_timers {
             when = self.now + (when - self.now).next_multiple_of(1_000);
         }
