@@ -18,7 +18,7 @@ use boardroom::election::wire::{self, Datagram, Text, Trailer, flag};
 use boardroom::election::{Board, Config, Epoch, Failover, Keys, Network, Rank, Role};
 use boardroom::rng::Entropy;
 use boardroom::time::{Duration, Instant};
-use core::fmt::Write;
+use core::fmt::{self, Write};
 use core::net::{Ipv4Addr, SocketAddrV4};
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -55,6 +55,9 @@ pub struct Budget {
     pub delays: Option<u8>,
     /// Boards cut off at the beginning, for as long as may be.
     pub cuts: u8,
+    /// Links that are cut at the beginning, until all is over: a third board
+    /// hears both sides.
+    pub links: u8,
     /// Datagrams played again or forged, with a key.
     pub attacks: u8,
 }
@@ -103,8 +106,38 @@ struct State {
     lost: bool,
     /// The board that is down.
     down: Option<usize>,
-    /// The board that is cut off.
-    cut: Option<usize>,
+    /// What is cut off.
+    cut: Option<Cut>,
+}
+
+/// Where nothing passes, in either direction.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Cut {
+    /// Between a board and all others.
+    Board(usize),
+    /// Between two boards.
+    Link(usize, usize),
+}
+
+impl Cut {
+    fn parts(self, a: usize, b: usize) -> bool {
+        match self {
+            Self::Board(board) => a != b && (a == board || b == board),
+            Self::Link(one, other) => (a, b) == (one, other) || (b, a) == (one, other),
+        }
+    }
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Board(board) => write!(f, "{} is cut off", address(board)),
+            Self::Link(one, other) => {
+                let (one, other) = (address(one), address(other));
+                write!(f, "{one} and {other} are cut off from each other")
+            }
+        }
+    }
 }
 
 struct Draws<'a> {
@@ -437,7 +470,7 @@ impl State {
         while let Some(transmit) = self.boards[at].poll_transmit() {
             for to in 0..self.boards.len() {
                 let everybody = *transmit.to.ip() == BROADCAST && to != at;
-                let cut = to != at && (self.cut == Some(at) || self.cut == Some(to));
+                let cut = self.cut.is_some_and(|cut| cut.parts(at, to));
                 if !cut && (everybody || *transmit.to.ip() == address(to)) {
                     let flight = Flight {
                         to: to as u8,
@@ -514,18 +547,10 @@ impl State {
                 next.push((crashed, format!("{} crashes", address(at))));
             }
         }
-        if self.budget.cuts > 0 && self.now == self.begin() {
-            for at in 0..self.boards.len() {
-                let mut cut = self.clone();
-                cut.budget.cuts -= 1;
-                cut.cut = Some(at);
-                let own = address(at);
-                cut.flights
-                    .retain(|flight| usize::from(flight.to) != at && *flight.from.ip() != own);
-                next.push((cut, format!("{} is cut off", address(at))));
-            }
+        if self.now == self.begin() {
+            next.extend(self.cuts());
         }
-        if self.cut.is_some() {
+        if let Some(Cut::Board(_)) = self.cut {
             let mut healed = self.clone();
             healed.cut = None;
             next.push((healed, "the cut heals".into()));
@@ -553,6 +578,30 @@ impl State {
             next.push((later, format!("it is {} us", due - self.begin())));
         }
         next
+    }
+
+    /// Everything that may be cut off now; what is on its way there is lost.
+    fn cuts(&self) -> Vec<(Self, String)> {
+        let boards = self.boards.len();
+        let whole = (0..boards).map(Cut::Board);
+        let links = (0..boards).flat_map(|one| (0..one).map(move |other| Cut::Link(one, other)));
+        let whole = whole.filter(|_| self.budget.cuts > 0);
+        let links = links.filter(|_| self.budget.links > 0);
+        let cut = |what: Cut| {
+            let mut cut = self.clone();
+            match what {
+                Cut::Board(_) => cut.budget.cuts -= 1,
+                Cut::Link(..) => cut.budget.links -= 1,
+            }
+            cut.cut = Some(what);
+            cut.flights.retain(|flight| {
+                let from = (0..boards).find(|&at| address(at) == *flight.from.ip());
+                let outside = matches!(what, Cut::Board(at) if at == usize::from(flight.to));
+                from.map_or(!outside, |from| !what.parts(from, usize::from(flight.to)))
+            });
+            (cut, what.to_string())
+        };
+        whole.chain(links).map(cut).collect()
     }
 
     fn may_delay(&self) -> bool {

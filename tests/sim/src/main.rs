@@ -175,7 +175,7 @@ fn fuzz_all(seconds: u64) -> ExitCode {
 }
 
 /// Two and three boards, with what may go wrong with each.
-const MODELS: [(Mode, usize, Budget); 26] = [
+const MODELS: [(Mode, usize, Budget); 27] = [
     (Mode::Plain, 2, budget(0, 0, 0, 1)),
     (Mode::Plain, 2, budget(1, 0, 0, 1)),
     (Mode::Plain, 2, budget(1, 1, 0, 1)),
@@ -198,6 +198,7 @@ const MODELS: [(Mode, usize, Budget); 26] = [
     (Mode::Quorum, 3, delayed(0, 1, 0, 0)),
     (Mode::Quorum, 3, delayed(0, 0, 1, 0)),
     (Mode::Quorum, 2, cut_off(1)),
+    (Mode::Quorum, 3, parted()),
     (Mode::Key, 2, attacked(0, 0, 0, 2)),
     (Mode::Key, 2, attacked(1, 1, 0, 1)),
     (Mode::Key, 2, attacked(0, 0, 1, 1)),
@@ -212,6 +213,7 @@ const fn budget(losses: u8, doubles: u8, crashes: u8, delay: u8) -> Budget {
         delay,
         delays: None,
         cuts: 0,
+        links: 0,
         attacks: 0,
     }
 }
@@ -230,6 +232,14 @@ const fn cut_off(losses: u8) -> Budget {
     }
 }
 
+/// Two boards do not hear each other, the third one hears both.
+const fn parted() -> Budget {
+    Budget {
+        links: 1,
+        ..budget(0, 0, 0, 0)
+    }
+}
+
 const fn attacked(losses: u8, doubles: u8, crashes: u8, attacks: u8) -> Budget {
     Budget {
         attacks,
@@ -245,13 +255,14 @@ fn model(only: &str) -> ExitCode {
         }
         match explore(mode, boards, budget) {
             Ok(seen) => say!(
-                "{:<8} {boards} boards, {} lost, {} doubled, {} crashes, {} cut off, {} attacks, delays past {} \
+                "{:<8} {boards} boards, {} lost, {} doubled, {} crashes, {} cut off, {} links cut, {} attacks, delays past {} \
                  deadlines: {} states, {} steps, depth {}, {} ends, 0 violations",
                 mode.name(),
                 budget.losses,
                 budget.doubles,
                 budget.crashes,
                 budget.cuts,
+                budget.links,
                 budget.attacks,
                 budget.delay,
                 seen.states,
