@@ -102,7 +102,11 @@ def test_claims_come_at_the_interval_from_the_master_alone(loopback):
         for data, _ in claims:
             assert len(data) == 40 and data[22] == 0xB1, "with a trailer"
             assert messages.text(data).startswith(f"! {master} ".encode())
-        assert not [data for data, _ in heard if messages.vote(data)], "nobody votes in peace"
+        assert not [data for data, _ in heard if data.startswith(b"VOTE")], "peace"
+        # A slave that missed a claim asks, and asking heals (R6): the master, and
+        # nobody else, may say its vote of this round again.
+        again = {messages.vote(data) for data, _ in heard} - {None}
+        assert len(again) <= 1 and {address for _, address in again} <= {master}, again
 
     lab.one_of(3, in_peace)
 
