@@ -295,7 +295,8 @@ impl Board {
     /// The master as far as this board knows; a vote of 0 is an unknown one.
     /// With a quorum a winner is none before its first claim.
     pub fn master(&self) -> Option<Rank> {
-        let waits = self.candidacy.is_some() && self.role == Role::Slave && !self.has_claimed();
+        let waits =
+            self.candidacy.is_some() && self.role == Role::Slave && !self.master_has_claimed();
         self.master.filter(|_| !waits)
     }
 

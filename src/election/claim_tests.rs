@@ -331,3 +331,20 @@ fn each_counter_has_a_name_of_its_own() {
     assert!(names.len() > 30 && different.len() == names.len());
     assert_eq!(counters.all().map(|(_, count)| count).sum::<u64>(), 1);
 }
+
+#[test]
+fn each_kind_of_junk_has_its_counter() {
+    let mut counters = Counters::default();
+    for (number, (invalid, count)) in [
+        (wire::Invalid::Empty, Count::Empty),
+        (wire::Invalid::Unknown, Count::Unknown),
+        (wire::Invalid::Address, Count::BadAddress),
+        (wire::Invalid::Number, Count::BadNumber),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        (0..=number).for_each(|_| counters.add_invalid(invalid));
+        assert_eq!(counters.of(count), number as u64 + 1);
+    }
+}

@@ -232,3 +232,42 @@ fn junk_and_foreign_trailers_are_no_news() {
         "a vote whose tag does not fit is a plain one"
     );
 }
+
+/// What is said of a board is a suspicion or a verdict only where it says so.
+#[test]
+fn a_question_about_a_board_is_no_suspicion_and_a_call_no_verdict() {
+    let mut onlooker = Onlooker::new();
+    let about = |text, flags| {
+        let trailer = Trailer {
+            flags,
+            epoch: Epoch(3),
+            about: Some(ip(9)),
+            ..Trailer::default()
+        };
+        build_with_trailer(text, trailer, checksum)
+    };
+    let (from, dead) = (ip(2), ip(9));
+    let suspicion = Event::Suspicion { from, about: dead };
+    for (text, flags, expected) in [
+        (Text::Whois, 0, None),
+        (Text::Whois, flag::SUSPICION, Some(suspicion)),
+        (Text::Call, 0, Some(Event::Call(from))),
+        (
+            Text::Call,
+            flag::VERDICT,
+            Some(Event::Verdict { from, dead }),
+        ),
+    ] {
+        assert_eq!(hear(&mut onlooker, 1, 2, &about(text, flags)), expected);
+    }
+}
+
+/// The same number in a later round is another vote.
+#[test]
+fn a_vote_said_again_is_news_only_in_another_round() {
+    let mut onlooker = Onlooker::new();
+    for (epoch, is_news) in [(3, true), (3, false), (4, true), (4, false)] {
+        let vote = in_epoch(Text::Vote(rank(2, 7)), epoch);
+        assert_eq!(hear(&mut onlooker, 1, 2, &vote).is_some(), is_news);
+    }
+}

@@ -209,6 +209,7 @@ fn a_call_goes_to_a_board_that_introduces_itself() {
     let heard = question.handle_datagram(now(3), FROM, &right);
     assert_eq!(heard, Some(Heard::Vote(rank)));
     assert!(question.met_somebody());
+    assert_eq!(question.proof.as_ref().unwrap().sessions.len(), 1);
 }
 
 /// A board that has just started, or is behind for another reason, would begin

@@ -499,3 +499,22 @@ fn a_candidate_that_is_cut_off_asks_seldom() {
     lan.run(Duration::from_secs(68));
     assert_eq!(lan.sent(b'?', since), 10);
 }
+
+/// A winner is told of only once it has claimed, and no more when it has not
+/// claimed for long, however alive it is.
+#[test]
+fn a_winner_is_known_as_master_by_its_claims() {
+    let mut lan = alone(&[(2, 9)]);
+    let epoch = lan.board(1).epoch();
+    let known = |lan: &mut Lan| lan.board(1).master();
+    assert_eq!(known(&mut lan), None);
+    let claim = sealed(Text::Claim(rank(2, 9)), 0, epoch);
+    lan.inject(at(2, 2000), at(1, 2000), &claim);
+    lan.run(millis(1));
+    for asked in 1..=20 {
+        assert_eq!(known(&mut lan).is_some(), asked <= 14, "ask {asked}");
+        lan.run(millis(299));
+        asks(&mut lan, rank(2, 9), epoch);
+    }
+    assert_eq!(lan.board(1).master, Some(rank(2, 9)), "but it is followed");
+}

@@ -259,3 +259,41 @@ fn r6_a_board_of_ours_that_answers_a_probe_is_asked_for_its_vote() {
     assert_eq!(lan.wire[from..].iter().filter(to_it).count(), 2);
     assert_eq!(lan.in_office(), [master]);
 }
+
+/// Who asks is answered at once, and who has voted in this round, and speaks of
+/// an earlier one, has restarted: it is told, though its vote is here (R3).
+#[test]
+fn r3_who_speaks_of_an_earlier_round_is_told_of_this_one() {
+    let mut lan = in_round_2();
+    votes(&mut lan, rank(61, 1), 0, Epoch(2));
+    lan.run(millis(300));
+    let from = lan.now;
+    votes(&mut lan, rank(61, 1), 0, Epoch(1));
+    lan.run(millis(30));
+    assert_eq!(lan.sent(b'#', from), 1);
+    votes(&mut lan, rank(61, 1), flag::ASKING, Epoch(1));
+    lan.run(millis(1));
+    assert_eq!(lan.sent(b'#', from), 2);
+    // Whose vote of this round comes meanwhile has heard ours.
+    votes(&mut lan, rank(62, 1), 0, Epoch(1));
+    lan.run(millis(10));
+    votes(&mut lan, rank(62, 1), 0, Epoch(2));
+    lan.run(millis(30));
+    assert_eq!(lan.sent(b'#', from), 3);
+}
+
+/// A master with failover claims to whoever is behind, asked or not (F3).
+#[test]
+fn f3_who_speaks_of_an_earlier_round_hears_a_claim() {
+    let (mut lan, master, _, _) = settled();
+    let from = lan.wire.len();
+    votes(&mut lan, rank(66, 1), 0, Epoch::NONE);
+    lan.run(millis(1));
+    let to_it = |frame: &&Frame| frame.2 == at(66, 2000) && frame.1 == at(master, 2000);
+    let told: Vec<u8> = lan.wire[from..]
+        .iter()
+        .filter(to_it)
+        .map(|f| f.3[0])
+        .collect();
+    assert_eq!(told, [b'!']);
+}

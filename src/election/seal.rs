@@ -335,3 +335,32 @@ pub(super) fn checked_trailer(bytes: &[u8]) -> Option<Trailer> {
     let (trailer, tag) = wire::trailer(bytes)?;
     (wire::checksum(wire::signed_part(bytes)?) == tag).then_some(trailer)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clients_vote_counts_once_in_the_epoch_that_it_was_told() {
+        let ring = Keyring::parse(&"ab".repeat(32)).unwrap();
+        let mut keyed = Keyed::new(&Keys { ring, seed: 1 });
+        let mut take = |epoch, begun, told, word| {
+            let call = Trailer {
+                epoch: Epoch(told),
+                word,
+                ..Trailer::default()
+            };
+            keyed.take_call(Epoch(epoch), begun, call)
+        };
+        // Before the first round, and when its epoch was found since.
+        assert!(take(0, false, 0, 7) && !take(0, false, 0, 7));
+        assert!(!take(5, false, 0, 7) && take(5, false, 0, 8));
+        assert!(take(5, false, 5, 9) && !take(5, false, 4, 10));
+        // In a round only its own epoch counts, and each begins anew.
+        assert!(take(6, true, 6, 7) && !take(6, true, 6, 7));
+        assert!(!take(6, true, 0, 8) && !take(6, true, 5, 8));
+        assert!(take(7, true, 7, 7));
+        let taken = (100..200).filter(|&word| take(7, true, 7, word)).count();
+        assert_eq!(taken, CALLS_MAX - 1);
+    }
+}

@@ -281,11 +281,23 @@ fn two_calls_behind_one_another_count_once_each() {
     lan.run(millis(500));
     let epoch = lan.board(1).epoch();
     assert_eq!(epoch, before.next().next());
+    assert_eq!(lan.board(1).counters().of(Count::Replayed), 0);
     for replayed in [&first, &second] {
         lan.inject(at(99, 5000), at(1, 2000), replayed);
         lan.run(millis(500));
     }
     assert_eq!(lan.board(1).epoch(), epoch);
+    assert_eq!(lan.board(1).counters().of(Count::Replayed), 2);
+}
+
+/// What the guardian says is behind all else in the session, VOTE the last.
+#[test]
+fn f4_the_farewell_takes_the_last_counts_in_their_order() {
+    let mut lan = lan(1, None, 1);
+    lan.run(Duration::from_secs(6));
+    let farewell = lan.board(1).farewell();
+    let counts = farewell.iter().map(|it| wire::trailer(it).unwrap().0.word);
+    assert_eq!(counts.collect::<Vec<u32>>(), [u32::MAX - 1, u32::MAX]);
 }
 
 /// Without failover a board that starts waits for the next VOTE, as it does

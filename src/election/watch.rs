@@ -390,11 +390,6 @@ impl Board {
         self.begin_round(now, epoch, cause, entropy);
     }
 
-    /// Whether the watched master has claimed.
-    pub(super) fn has_claimed(&self) -> bool {
-        self.lookout.claimed.is_some()
-    }
-
     /// The watched master lives, but if it has not claimed for so long it is
     /// no master any more.
     pub(super) fn forget_claims(&mut self, now: Instant, lately: Duration) {

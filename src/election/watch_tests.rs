@@ -124,6 +124,7 @@ fn f2_a_late_vote_changes_the_place_of_a_calm_slave_only() {
     let later = now + Duration::from_secs(2);
     asking.handle_timeout(later, &mut Seeded::new(1));
     let due = asking.timers.due(Timer::Watch);
+    assert!(due > Some(later), "it does not spin");
     assert_eq!(late_vote(&mut asking, later), due);
 }
 
@@ -230,4 +231,87 @@ fn f6_a_master_that_answers_and_does_not_claim_is_an_old_one() {
     lan.inject(at(66, 4000), at(1, 2000), b"junk");
     lan.run(millis(1));
     assert!(lan.board(1).timers.due(Timer::Watch) > due);
+    // Another slave asks it by broadcast: one question is enough, and a board
+    // whose turn comes asks by broadcast too.
+    let due = lan.board(1).timers.due(Timer::Watch).unwrap();
+    lan.run(due - lan.now - millis(10));
+    let epoch = lan.board(1).epoch();
+    says(&mut lan, 1, 0, epoch, ip(66));
+    let from = lan.now;
+    lan.run(millis(100));
+    assert_eq!(lan.sent(b'W', from), 0);
+    lan.run(Duration::from_secs(2));
+    let asked = lan.wire.iter().filter(|it| it.0 >= from && it.3[0] == b'W');
+    let to: std::collections::BTreeSet<_> = asked.map(|frame| *frame.2.ip()).collect();
+    assert_eq!(to.into_iter().collect::<Vec<_>>(), [ip(255)]);
+}
+
+/// A dead process is the verdict, but not in an open round, nor for a board
+/// that listens after a pause (F2, F5).
+#[test]
+fn f2_a_refusal_is_a_verdict_of_who_watches() {
+    let (mut lan, master, slave, _) = settled();
+    let (now, slave) = (lan.now, lan.board(slave).clone());
+    type Change<'a> = &'a dyn Fn(&mut Board);
+    let changes: [(u64, Change<'_>); 4] = [
+        (1, &|_| ()),
+        (0, &|board| board.round.open = true),
+        (0, &|board| board.pause.active = true),
+        (0, &|board| board.config.failover = None),
+    ];
+    for (verdicts, change) in changes {
+        let mut board = slave.clone();
+        change(&mut board);
+        board.handle_refused(now, at(master, 2000), &mut Seeded::new(1));
+        assert_eq!(board.counters().of(Count::Verdict), verdicts);
+    }
+}
+
+/// The runner-up waits for nobody, the next half a second, and each further one
+/// 20 ms more; after a farewell it is 2 ms, and 20 ms for each place (F2, F4).
+#[test]
+fn f2_each_place_has_its_moment() {
+    let mut lan = Lan::failover(&[&[9, 9], &[8, 8], &[7, 7], &[6, 6]], 1_000);
+    lan.run(millis(100));
+    lan.call();
+    lan.run(Duration::from_secs(3));
+    assert_eq!(lan.in_office(), [1]);
+    let (now, epoch) = (lan.now, lan.board(1).epoch());
+    let rank = Rank {
+        vote: 9,
+        address: ip(1),
+    };
+    let claim = sealed(Text::Claim(rank), 0, epoch);
+    let resigns = sealed(Text::Resign(ip(1)), 0, epoch);
+    for (number, silent, resigned) in [(2, 0, 2), (3, 500, 22), (4, 520, 42)] {
+        let board = lan.board(number);
+        let entropy = &mut Seeded::new(1);
+        board.handle_datagram(now, at(1, 2000), &claim, entropy);
+        let due = board.timers.due(Timer::Watch);
+        assert_eq!(due, Some(now + millis(1_200 + silent)));
+        board.handle_datagram(now, at(1, 2000), &resigns, entropy);
+        let due = board.timers.due(Timer::Watch);
+        assert_eq!(due, Some(now + millis(resigned)));
+    }
+}
+
+/// Boards that start together call one after the other; who has not claimed yet
+/// has a round's time at least, and an old program is asked ten times a second
+/// at most (F2, F6).
+#[test]
+fn f2_how_long_a_sign_of_life_is_waited_for() {
+    let mut lan = Lan::failover(&[&[9]], 10);
+    let (now, address, broadcast) = (lan.now, ip(128), ip(255));
+    let board = lan.board(1);
+    board.handle_network(now, Some(Network { address, broadcast }));
+    let due = |board: &Board| board.timers.due(Timer::Watch).unwrap() - now;
+    // Half of the half interval, for the half of all addresses.
+    assert_eq!(due(board), millis(12) + Duration::from_micros(2_500));
+    board.watch(now, ip(66));
+    assert_eq!(due(board), millis(100));
+    board.note_claim(now);
+    assert_eq!(due(board), millis(12));
+    board.peers.heard(now, ip(67), true, 0);
+    board.watch(now, ip(67));
+    assert_eq!(due(board), millis(120));
 }
