@@ -158,3 +158,14 @@ fn f5_a_slave_that_listens_keeps_no_question() {
     board.handle_datagram(woken, at(99, 6000), b"WHOIS\n", &mut Seeded::new(1));
     assert!(board.office.kept.is_empty());
 }
+
+/// What `boardroom status` lists: who was heard, and what it voted.
+#[test]
+fn every_board_heard_is_listed_with_its_vote() {
+    let (mut lan, master, slave, _) = super::claims::settled();
+    let board = lan.board(master);
+    let listed = board.boards().find(|(peer, _)| peer.address == ip(slave));
+    let (_, ballot) = listed.unwrap();
+    assert_eq!(ballot, board.votes().of(ip(slave)));
+    assert!(ballot.is_some());
+}

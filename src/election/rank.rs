@@ -72,6 +72,15 @@ mod tests {
     }
 
     #[test]
+    fn of_two_epochs_half_of_all_apart_neither_comes_after_the_other() {
+        for (first, ahead, after) in [(7, 1 << 31, false), (7, (1 << 31) - 1, true)] {
+            let (one, other) = (Epoch(first), Epoch(first.wrapping_add(ahead)));
+            assert_eq!(other.is_after(one), after);
+            assert!(!one.is_after(other));
+        }
+    }
+
+    #[test]
     fn the_vote_decides_then_the_address_as_a_number() {
         let ascending = [
             rank(1, [255, 255, 255, 254]),

@@ -297,3 +297,18 @@ fn f3_who_speaks_of_an_earlier_round_hears_a_claim() {
         .collect();
     assert_eq!(told, [b'!']);
 }
+
+/// A slave without failover has no question of its own that an answer could be
+/// one to, though it may have probed when it was master (R6).
+#[test]
+fn r6_an_answer_makes_nobody_but_a_master_yield() {
+    let mut lan = Lan::plain(&[&[5], &[9]]);
+    lan.call();
+    lan.run(millis(300));
+    let now = lan.now;
+    lan.board(1).probe(now);
+    let text = b"Old on board 10.0.0.66 is the master\n";
+    lan.inject(at(66, 2000), at(1, 2000), text);
+    lan.run(millis(5));
+    assert_eq!(lan.board(1).master().map(|it| it.address), Some(ip(2)));
+}

@@ -288,6 +288,30 @@ fn two_calls_behind_one_another_count_once_each() {
     }
     assert_eq!(lan.board(1).epoch(), epoch);
     assert_eq!(lan.board(1).counters().of(Count::Replayed), 2);
+    let mut unborn = ask(&mut lan, 3);
+    unborn.epoch = Epoch::NONE;
+    lan.inject(at(99, 5000), at(1, 2000), &call(unborn, 3));
+    lan.run(millis(500));
+    assert_eq!(lan.board(1).epoch(), epoch, "epoch 0 is long over");
+    assert_eq!(lan.board(1).counters().of(Count::Replayed), 3);
+}
+
+/// The claim that answers a board's own question is a claim, and no VOTE (K2).
+#[test]
+fn a_claim_bound_to_a_question_counts_as_one() {
+    let mut lan = lan(2, None, 1);
+    lan.run(millis(6_300));
+    let master = lan.in_office()[0];
+    let slave = 3 - master;
+    let now = lan.now;
+    let board = lan.board(slave);
+    let claims = board.counters().of(Count::Claim);
+    board.ask_whois(now, Some(ip(master)), 0, None);
+    // There and back, before what the question heals.
+    lan.run(LATENCY * 2);
+    let counters = lan.board(slave).counters();
+    assert_eq!(counters.of(Count::Claim), claims + 1);
+    assert_eq!(counters.of(Count::OtherMode), 0);
 }
 
 /// What the guardian says is behind all else in the session, VOTE the last.

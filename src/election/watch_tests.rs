@@ -126,6 +126,10 @@ fn f2_a_late_vote_changes_the_place_of_a_calm_slave_only() {
     let due = asking.timers.due(Timer::Watch);
     assert!(due > Some(later), "it does not spin");
     assert_eq!(late_vote(&mut asking, later), due);
+    let much_later = later + Duration::from_secs(9);
+    asking.handle_timeout(much_later, &mut Seeded::new(1));
+    let due = asking.timers.due(Timer::Watch);
+    assert!(due > Some(much_later), "not for a missed question either");
 }
 
 /// The suspected master claims at once; of another it says nothing, but answers
@@ -236,7 +240,13 @@ fn f6_a_master_that_answers_and_does_not_claim_is_an_old_one() {
     let due = lan.board(1).timers.due(Timer::Watch).unwrap();
     lan.run(due - lan.now - millis(10));
     let epoch = lan.board(1).epoch();
-    says(&mut lan, 1, 0, epoch, ip(66));
+    let trailer = wire::Trailer {
+        epoch,
+        about: Some(ip(66)),
+        ..wire::Trailer::default()
+    };
+    let question = wire::build_with_trailer(Text::Whois, trailer, wire::checksum);
+    lan.inject(at(67, 2000), at(255, 2000), &question);
     let from = lan.now;
     lan.run(millis(100));
     assert_eq!(lan.sent(b'W', from), 0);
