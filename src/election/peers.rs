@@ -30,6 +30,9 @@ pub struct Peer {
 #[derive(Clone, Debug, Default)]
 pub struct Peers {
     peers: Vec<Peer>,
+    /// No peer was last heard before this round: of invented ones, who all come
+    /// in one round, each would else be looked at for each that comes.
+    oldest: u32,
 }
 
 impl Peers {
@@ -95,10 +98,17 @@ impl Peers {
             .binary_search_by_key(&u32::from(address), |peer| peer.address.into())
     }
 
+    /// Forgets the peer heard longest ago; of several the one of the highest
+    /// address.
     fn forget_one(&mut self, round: u32) {
-        let oldest = (0..self.peers.len())
-            .max_by_key(|&at| self.peers.get(at).map(|p| round.wrapping_sub(p.round)));
-        if let Some(at) = oldest {
+        let of_oldest =
+            |peers: &[Peer], oldest| peers.iter().rposition(|peer| peer.round == oldest);
+        let at = of_oldest(&self.peers, self.oldest).or_else(|| {
+            let ages = self.peers.iter().map(|peer| round.wrapping_sub(peer.round));
+            self.oldest = round.wrapping_sub(ages.max()?);
+            of_oldest(&self.peers, self.oldest)
+        });
+        if let Some(at) = at {
             self.peers.remove(at);
         }
     }
@@ -135,5 +145,18 @@ mod tests {
         peers.heard(Instant::ZERO, ip(5_000), false, 3);
         assert_eq!(peers.iter().count(), PEERS_MAX);
         assert!(peers.of(ip(700)).is_none() && peers.of(ip(5_000)).is_some());
+    }
+
+    #[test]
+    fn of_several_heard_equally_long_ago_the_highest_address_goes() {
+        let mut peers = Peers::default();
+        for n in 0..PEERS_MAX as u32 {
+            peers.heard(Instant::ZERO, ip(n), false, if n < 2 { 4 } else { 6 });
+        }
+        for (newcomer, round, gone) in [(2_000, 6, 1), (3_000, 7, 0), (1_500, 7, 2_000)] {
+            peers.heard(Instant::ZERO, ip(newcomer), false, round);
+            assert!(peers.of(ip(newcomer)).is_some() && peers.of(ip(gone)).is_none());
+            assert_eq!(peers.iter().count(), PEERS_MAX);
+        }
     }
 }
