@@ -149,3 +149,16 @@ fn the_higher_neighbour_is_lower_as_text_where_there_is_one() {
     }
     assert_eq!(below(ADDRESS), Ipv4Addr::new(10, 3, 52, 8));
 }
+
+/// What was heard is told as it reads, with its length where zeros follow.
+#[test]
+fn what_was_heard_is_shown_with_its_length() {
+    for (bytes, expected) in [
+        (&b"# 10.0.0.1 7"[..], "\"# 10.0.0.1 7\""),
+        (b"VOTE\0\0\0", "\"VOTE\", 7 bytes in all"),
+        (b"", "\"\""),
+    ] {
+        assert_eq!(shown(bytes), expected);
+    }
+    assert_eq!(last(&[]), "");
+}

@@ -147,6 +147,49 @@ fn the_journal_is_bounded() {
     assert!(longest < SLACK + 4 * (HEAD + BODY_MAX + CRC), "{longest}");
 }
 
+/// To whom a mail was offered is known after a crash, until it is shown here
+/// after all.
+#[test]
+fn to_whom_a_mail_was_offered_is_recovered() {
+    let noted = |bytes: &[u8]| {
+        let recovered = recover(bytes, LIMITS);
+        assert_eq!(recovered.damaged, 0);
+        recovered.post.of(id(2)).unwrap().mails[0].noted
+    };
+    let mut spool = Spool::on(0);
+    let mut mail = mail(500, Sort::Text, false);
+    let mut bytes = spool.stored(id(2), &mail).unwrap();
+    assert_eq!(noted(&bytes), None);
+    mail.noted = Some(Ipv4Addr::new(10, 0, 0, 9));
+    bytes.extend(spool.offered(id(2), &mail).unwrap());
+    assert_eq!(noted(&bytes), mail.noted);
+    bytes.extend(spool.shown(id(2), &mut mail).unwrap());
+    assert_eq!(noted(&bytes), None);
+    assert_eq!(spool.shown(id(2), &mut mail), None, "nothing is new");
+    assert_eq!((spool.is_on(), spool.written()), (true, bytes.len()));
+    let mut off = Spool::off();
+    assert_eq!(off.offered(id(2), &mail), None);
+    assert!(!off.is_on() && off.written() == 0);
+}
+
+/// The file may grow to twice what it says, and 64 KiB (from its start, or from
+/// when it was last written anew).
+#[test]
+fn a_journal_is_too_long_beyond_twice_its_worth() {
+    let mails = recover(&journal().0, LIMITS);
+    let mut spool = Spool::on(0);
+    let compact = spool.rewritten(&mails.post, &mails.sources).len();
+    let mail = mail(500, Sort::Text, false);
+    let mut off = Spool::off();
+    for _ in 0..3_000 {
+        let too_long = spool.written() > 2 * compact + SLACK;
+        assert_eq!((spool.is_too_long(), off.is_too_long()), (too_long, false));
+        spool.stored(id(2), &mail);
+        off.stored(id(2), &mail);
+    }
+    assert!(spool.is_too_long());
+}
+
 #[test]
 fn junk_is_no_record() {
     let mut random = Seeded::new(5);

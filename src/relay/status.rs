@@ -70,3 +70,64 @@ impl Service for Status {
         self.next
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Seeded;
+    use core::net::Ipv4Addr;
+
+    const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 9), 5000);
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_micros(1) + Duration::from_millis(millis)
+    }
+
+    fn told(status: &mut Status, now: Instant, event: Event<'_>) -> Vec<Action> {
+        let mut actions = Vec::new();
+        status.handle(
+            event,
+            &mut Turn {
+                now,
+                entropy: &mut Seeded::new(1),
+                actions: &mut actions,
+            },
+        );
+        actions
+    }
+
+    #[test]
+    fn it_asks_until_it_is_answered_or_the_time_is_over() {
+        let mut status = Status::new(SERVER, Duration::from_millis(700));
+        let asks = vec![Action::Send {
+            to: SERVER,
+            bytes: wire::status_ask(),
+        }];
+        assert_eq!(told(&mut status, at(0), Event::Start { port: 0 }), asks);
+        for due in [300, 600] {
+            assert_eq!(status.deadline(), Some(at(due)));
+            assert_eq!(told(&mut status, at(due), Event::Timer), asks);
+        }
+        assert_eq!(status.deadline(), Some(at(700)));
+        let end = told(&mut status, at(700), Event::Timer);
+        assert!(matches!(&end[..], [Action::Complain(_), Action::Exit(1)]));
+        assert_eq!(status.deadline(), None);
+    }
+
+    #[test]
+    fn the_line_of_the_server_that_was_asked_ends_it() {
+        let mut status = Status::new(SERVER, Duration::from_secs(1));
+        told(&mut status, at(0), Event::Start { port: 0 });
+        let bytes = &wire::status("3 mails")[..];
+        let from = SocketAddrV4::new(*SERVER.ip(), 5001);
+        assert_eq!(
+            told(&mut status, at(1), Event::Datagram { from, bytes }),
+            []
+        );
+        let from = SERVER;
+        let line = Action::Print("3 mails".into());
+        let heard = told(&mut status, at(1), Event::Datagram { from, bytes });
+        assert_eq!(heard, [line, Action::Exit(0)]);
+        assert_eq!(told(&mut status, at(2), Event::Stop), [Action::Exit(1)]);
+    }
+}
