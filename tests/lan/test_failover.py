@@ -127,7 +127,7 @@ def test_a_killed_master_is_replaced(loopback, interval, median):
 
 
 def test_sigterm_hands_over_without_a_gap(loopback):
-    boards = start(loopback, range(2, 6), "--failover")
+    boards = start(loopback, range(2, 6), "--interval", "3s")
     watcher, took = Watcher(loopback), []
     for _ in range(5):
         master = watcher.settled()
@@ -135,11 +135,10 @@ def test_sigterm_hands_over_without_a_gap(loopback):
         _, seconds = watcher.first(but=master)
         took.append(seconds)
         assert boards[master].wait(lab.LONG) == 0
-        again(loopback, boards, master, "--failover")
-        time.sleep(0.3)
+        again(loopback, boards, master, "--interval", "3s")
     # A winner that has heard nobody since its start does not know whom to wait
     # for and lets the round run its 100 ms (R5).
-    assert max(took) < 0.8, f"detection alone takes 1.2 intervals, here 1.2 s: {took}"
+    assert max(took) < 3, f"detection alone takes 1.2 intervals, here 3.6 s: {took}"
 
 
 def test_a_returning_board_does_not_preempt(loopback):
