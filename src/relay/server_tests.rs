@@ -7,6 +7,9 @@ use crate::relay::table::ALIVE_EVERY;
 use crate::rng::Seeded;
 use crate::time::Duration;
 
+#[path = "handover_tests.rs"]
+mod handover;
+
 const A: &str = "1111111111";
 const B: &str = "2222222222";
 
@@ -16,6 +19,7 @@ struct Scene {
     now: Instant,
     random: Seeded,
     journal: Vec<u8>,
+    rewrites: u32,
     others: Vec<Action>,
 }
 
@@ -50,6 +54,7 @@ impl Scene {
             now: Instant::ZERO + Duration::from_secs(1_000),
             random: Seeded::new(1),
             journal: Vec::new(),
+            rewrites: 0,
             others: Vec::new(),
         };
         scene.event(Event::Start { port: 1026 });
@@ -77,7 +82,10 @@ impl Scene {
                     sent.push(format!("{name} {frame}"));
                 }
                 Action::Append(bytes) => self.journal.extend(bytes),
-                Action::Rewrite(bytes) => self.journal = bytes,
+                Action::Rewrite(bytes) => {
+                    self.journal = bytes;
+                    self.rewrites += 1;
+                }
                 other => self.others.push(other),
             }
         }
