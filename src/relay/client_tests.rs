@@ -3,6 +3,9 @@
 use super::*;
 use crate::rng::Seeded;
 
+#[path = "client_course_tests.rs"]
+mod course;
+
 const A: &str = "1111111111";
 
 struct Scene {

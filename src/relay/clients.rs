@@ -247,4 +247,30 @@ mod tests {
         let arrived = clients.arrive(id(20_000), elsewhere(9));
         assert_eq!(arrived.0, Arrival::Full, "half of the places is its share");
     }
+
+    #[test]
+    fn the_majority_is_found_behind_others() {
+        let at = |last| Here {
+            address: SocketAddrV4::new([127, 0, 0, last].into(), 4000),
+            ..client(1)
+        };
+        let mut clients = Clients::default();
+        for i in 0..HERE_MAX as u64 {
+            clients.arrive(id(i), at(if i < 400 { 2 } else { 3 }));
+        }
+        let arrived = clients.arrive(id(9_999), at(4));
+        assert_eq!(arrived, (Arrival::New, Some(id(400))));
+    }
+
+    #[test]
+    fn a_full_table_still_learns_where_the_known_have_moved() {
+        let mut clients = Clients::default();
+        for i in 0..ELSEWHERE_MAX as u64 {
+            assert!(clients.learn(id(i), 1, Instant::ZERO));
+        }
+        assert!(!clients.learn(id(99_999), 1, Instant::ZERO));
+        assert!(clients.learn(id(7), 2, Instant::ZERO));
+        assert_eq!(clients.elsewhere(id(7)).map(|one| one.server), Some(2));
+        assert_eq!(clients.count(), (0, ELSEWHERE_MAX));
+    }
 }

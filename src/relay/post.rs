@@ -295,4 +295,52 @@ mod tests {
         assert_eq!(spans, [200, 400, 800, 1_600, 2_000, 2_000]);
         assert_eq!(repeat_after(u32::MAX), REPEAT_MOST);
     }
+
+    #[test]
+    fn mail_is_found_by_all_that_tells_it_apart() {
+        let mut post = Post::new(Limits {
+            mailbox: 9,
+            bytes: 9_999,
+        });
+        post.keep(id(2), mail(100, "abc"));
+        assert_eq!(post.find(id(2), Sort::Text, id(1), 100), Some(0));
+        assert_eq!(post.find(id(2), Sort::Text, id(1), 101), None);
+        assert_eq!(post.find(id(2), Sort::Text, id(3), 100), None);
+        assert_eq!(post.find(id(2), Sort::Receipt, id(1), 100), None);
+        assert_eq!(post.find(id(3), Sort::Text, id(1), 100), None);
+    }
+
+    #[test]
+    fn repetition_begins_anew_with_the_next_first_or_the_next_way() {
+        let mut post = Post::new(Limits {
+            mailbox: 9,
+            bytes: 9_999,
+        });
+        let to = SocketAddrV4::new([127, 0, 0, 1].into(), 1);
+        for number in 100..104 {
+            let sent = Some((to, Instant::ZERO));
+            let text = "abc";
+            post.keep(
+                id(2),
+                Mail {
+                    sent,
+                    ..mail(number, text)
+                },
+            );
+        }
+        let bytes = post.count().2;
+        let tries = |post: &Post| post.of(id(2)).unwrap().tries;
+        post.of_mut(id(2)).unwrap().tries = 5;
+        post.take(id(2), 1).unwrap();
+        assert_eq!((tries(&post), post.count().2), (5, bytes / 4 * 3));
+        post.take(id(2), 0).unwrap();
+        assert_eq!((tries(&post), post.count().2), (0, bytes / 2));
+        post.of_mut(id(2)).unwrap().tries = 5;
+        post.wake(id(2), Some(Instant::ZERO));
+        post.begin_anew(id(2));
+        let mailbox = post.of(id(2)).unwrap();
+        assert_eq!(mailbox.tries, 0);
+        assert!(mailbox.mails.iter().all(|mail| mail.sent.is_none()));
+        assert_eq!(post.deadline(), None);
+    }
 }

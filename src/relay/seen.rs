@@ -251,4 +251,48 @@ mod tests {
         assert_eq!(source.number(&mut Seeded::new(1)), following(first));
         assert!((IDENTITY_MIN..=IDENTITY_MAX).contains(&first));
     }
+
+    #[test]
+    fn runs_join_and_split_exactly() {
+        let runs_after = |change: &dyn Fn(&mut Runs)| {
+            let mut runs = Runs::default();
+            change(&mut runs);
+            runs.iter().collect::<Vec<_>>()
+        };
+        let joined = runs_after(&|runs| {
+            runs.add(505, 505);
+            runs.add(504, 504);
+        });
+        assert_eq!(joined, [(504, 505)], "from below");
+        let grown = runs_after(&|runs| {
+            runs.add(505, 505);
+            runs.add(505, 509);
+        });
+        assert_eq!(grown, [(505, 509)], "a whole run, of which one is known");
+        for (gone, left) in [(500, [(501, 502)]), (502, [(500, 501)])] {
+            let cut = runs_after(&|runs| {
+                runs.add(500, 502);
+                runs.remove(gone);
+            });
+            assert_eq!(cut, left, "no empty run takes a place");
+        }
+    }
+
+    #[test]
+    fn numbers_follow_each_other_within_their_bounds() {
+        struct Most;
+        impl Entropy for Most {
+            fn next_u32(&mut self) -> u32 {
+                IDENTITY_MAX - 1
+            }
+        }
+        assert!(first_number(&mut Most) <= IDENTITY_MAX);
+        let drawn: BTreeSet<u32> = (0..20)
+            .map(|seed| first_number(&mut Seeded::new(seed)))
+            .collect();
+        assert_eq!(drawn.len(), 20, "runs do not meet");
+        assert_eq!(following(150), 151);
+        assert_eq!(following(IDENTITY_MAX - 1), IDENTITY_MAX);
+        assert_eq!(following(IDENTITY_MAX), IDENTITY_MIN);
+    }
 }

@@ -210,3 +210,30 @@ fn junk_is_no_record() {
         assert_eq!(recovered.damaged, bytes.len() - whole.len());
     }
 }
+
+#[test]
+fn the_longest_text_is_kept_whole() {
+    let text = "x".repeat(TEXT_BYTES_MAX);
+    let mail = Mail {
+        text: text.as_str().into(),
+        ..mail(500, Sort::Text, false)
+    };
+    let journal = Spool::on(0).stored(id(2), &mail).unwrap();
+    let recovered = recover(&journal, LIMITS);
+    assert_eq!(recovered.damaged, 0);
+    let kept = &recovered.post.of(id(2)).unwrap().mails[0];
+    assert_eq!(*kept.text, *text);
+}
+
+/// A number taken here and one only kept here are two lists.
+#[test]
+fn runs_come_back_to_the_list_they_are_of() {
+    let mut sources = Sources::default();
+    sources.of(id(1)).taken.add(500, 509);
+    sources.of(id(1)).here.add(700, 700);
+    let journal = Spool::on(0).rewritten(&Post::new(LIMITS), &sources);
+    let mut recovered = recover(&journal, LIMITS);
+    let source = recovered.sources.of(id(1));
+    assert_eq!(source.taken.iter().collect::<Vec<_>>(), [(500, 509)]);
+    assert_eq!(source.here.iter().collect::<Vec<_>>(), [(700, 700)]);
+}

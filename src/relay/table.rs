@@ -277,4 +277,18 @@ mod tests {
         assert_eq!(table.kind(1, second(173)), Kind::Absent);
         assert_eq!(table.kind(1, second(174)), Kind::Old);
     }
+
+    #[test]
+    fn doubt_and_freshness_have_an_end() {
+        let mut table = Table::new(&[address(1), address(2)], 0).unwrap();
+        table.start(second(100));
+        assert!(table.is_in_doubt(second(105)) && !table.is_in_doubt(second(106)));
+        assert_eq!(table.pause(second(105)), ASK_EVERY);
+        assert_eq!(table.pause(second(106)), ALIVE_EVERY);
+        assert!(table.is_fresh(second(119)) && !table.is_fresh(second(120)));
+        assert_eq!(table.last_heard(1), None);
+        table.heard(1, second(101));
+        assert_eq!(table.last_heard(1), Some(second(101)));
+        assert!(!table.is_empty());
+    }
 }

@@ -231,3 +231,44 @@ fn nothing_that_comes_panics() {
         }
     }
 }
+
+#[test]
+fn no_list_is_longer_than_a_frame_and_none_is_cut_too_early() {
+    let short: Ipv4Addr = [1, 1, 1, 1].into();
+    let mut longest = 0;
+    for last in [1, 11, 111] {
+        for long in 0..40 {
+            let address = |i| {
+                if i < long {
+                    [111, 111, 111, last].into()
+                } else {
+                    short
+                }
+            };
+            for list in lists((0..40).map(|i| (id(A), address(i)))) {
+                assert!(list.len() <= FRAME_MAX);
+                longest = longest.max(list.len());
+            }
+        }
+    }
+    assert_eq!(longest, FRAME_MAX);
+}
+
+#[test]
+fn the_longest_frame_and_the_greatest_id_are_read() {
+    let longest = send_with(HOPS_MAX);
+    assert!(longest.len() <= OWN_FRAME_MAX);
+    assert!(parse(&longest).is_ok());
+    let mut padded = b"1/handshake/1111111111//".to_vec();
+    padded.resize(OWN_FRAME_MAX, b'x');
+    assert!(parse(&padded).is_ok());
+    padded.push(b'x');
+    assert_eq!(parse(&padded), Err(Invalid::TooLong));
+    assert!(Id::from_bits(9_999_999_999).is_some());
+    assert!(Id::from_bits(10_000_000_000).is_none());
+}
+
+fn send_with(hops: u8) -> Vec<u8> {
+    let text = "x".repeat(TEXT_CHARS_MAX);
+    offer(IDENTITY_MAX, hops, id(A), id(B), &text)
+}
