@@ -450,3 +450,35 @@ fn what_comes_and_goes_is_told_unless_quiet() {
     scene.event(Event::Stop);
     assert_eq!(scene.others.pop(), Some(Action::Exit(0)));
 }
+
+#[test]
+fn the_report_tells_all_traffic_and_only_the_drops_there_were() {
+    let mut scene = Scene::new();
+    scene.client_says(4000, "nonsense");
+    scene.client_says(4000, "nonsense");
+    scene.client_says(4000, "");
+    scene.others.clear();
+    scene.event(Event::Report);
+    let lines: Vec<String> = scene
+        .others
+        .iter()
+        .filter_map(|action| match action {
+            Action::Print(line) => Some(line.clone()),
+            _ => None,
+        })
+        .collect();
+    assert!(lines[0].ends_with(" dropped 3"), "{}", lines[0]);
+    assert_eq!(
+        lines[3..],
+        [
+            "received: 3",
+            "sent: 4",
+            "taken: 0",
+            "delivered: 0",
+            "handed over: 0",
+            "repeated: 0",
+            "dropped, empty datagram: 1",
+            "dropped, not a frame: 2",
+        ]
+    );
+}
