@@ -312,3 +312,36 @@ fn r6_an_answer_makes_nobody_but_a_master_yield() {
     lan.run(millis(5));
     assert_eq!(lan.board(1).master().map(|it| it.address), Some(ip(2)));
 }
+
+/// A board that has found the epoch of its LAN, and begun no round yet, takes
+/// part in a round of that epoch, and in none before it (K3).
+#[test]
+fn k3_the_first_round_may_be_that_of_the_epoch_found() {
+    let mut lan = Lan::plain(&[&[9]]);
+    lan.board(1).epoch = Epoch(4);
+    votes(&mut lan, rank(66, 3), 0, Epoch(3));
+    lan.run(millis(1));
+    assert_eq!(lan.board(1).vote(), None, "it is over");
+    votes(&mut lan, rank(66, 3), 0, Epoch(4));
+    lan.run(millis(1));
+    let board = lan.board(1);
+    assert_eq!((board.epoch(), board.vote()), (Epoch(4), Some(9)));
+}
+
+/// A newcomer's vote above that of a master that stays is answered to it by a
+/// claim, and is no news the second time (R6, F3).
+#[test]
+fn f3_a_higher_vote_is_answered_to_its_voter_once() {
+    let (mut lan, master, _, epoch) = settled();
+    let answers = |lan: &Lan| {
+        let to_it = |frame: &&Frame| frame.2 == at(66, 2000) && frame.3[0] == b'!';
+        lan.wire.iter().filter(to_it).count()
+    };
+    for heard in 1..=2 {
+        let vote = sealed(Text::Vote(rank(66, 10)), 0, epoch);
+        lan.inject(at(66, 2000), at(master, 2000), &vote);
+        lan.run(millis(10));
+        assert_eq!(answers(&lan), 1, "vote {heard}");
+    }
+    assert_eq!(lan.in_office(), [master]);
+}

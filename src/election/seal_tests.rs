@@ -471,3 +471,81 @@ fn a_board_that_comes_back_is_believed_again_at_once() {
     assert_eq!(lan.in_office(), [master]);
     assert_eq!(lan.board(back).epoch(), epoch);
 }
+
+/// Boards 10.0.0.1, 10.0.0.2, … with a key and without failover.
+fn plain(boards: usize) -> Lan {
+    let votes: Vec<&[u8]> = vec![&[]; boards];
+    let seed = core::cell::Cell::new(0);
+    Lan::new(&votes, |config| {
+        seed.set(seed.get() + 1);
+        config.keys = Some(Keys {
+            ring: ring(),
+            seed: seed.get(),
+        });
+    })
+}
+
+/// What is found first stands until the next round (K3).
+#[test]
+fn an_epoch_is_found_once() {
+    let mut lan = plain(3);
+    lan.board(1).epoch = Epoch(4);
+    lan.board(2).epoch = Epoch(3);
+    lan.run(Duration::from_secs(1));
+    let epochs = [1, 2, 3].map(|number| lan.board(number).epoch());
+    assert_eq!(epochs[..2], [Epoch(4), Epoch(3)]);
+    assert_ne!(epochs[2], Epoch::NONE);
+}
+
+/// A client that was told of no round yet calls the first one, though the board
+/// has found its epoch since (K5).
+#[test]
+fn a_call_for_no_round_counts_until_the_first_one() {
+    let mut lan = plain(1);
+    let question = Trailer {
+        flags: flag::INTRODUCE,
+        word: 7,
+        ..Trailer::default()
+    };
+    let question = build_with_trailer(Text::Whois, question, |signed| ring().tag(signed, None));
+    lan.inject(at(99, 5000), at(1, 2000), &question);
+    lan.run(millis(1));
+    let heard = lan.wire.iter().rfind(|frame| frame.2 == at(99, 5000));
+    let introduction = wire::trailer(&heard.unwrap().3).unwrap().0;
+    assert_eq!(introduction.epoch, Epoch::NONE);
+    lan.board(1).epoch = Epoch(4);
+    let call = Trailer {
+        flags: flag::BOUND,
+        ..Trailer::default()
+    };
+    let session = introduction.about.map(u32::from);
+    let call = build_with_trailer(Text::Call, call, |signed| ring().tag(signed, session));
+    for _ in 0..2 {
+        lan.inject(at(99, 5000), at(1, 2000), &call);
+        lan.run(millis(300));
+        assert_eq!(lan.board(1).epoch(), Epoch(5), "and once");
+    }
+    assert_eq!(lan.board(1).counters().of(Count::Replayed), 1);
+}
+
+/// A question for a claim does not stand in the way of one for an introduction,
+/// as another one for that would (K4).
+#[test]
+fn who_is_asked_for_its_claim_may_be_asked_for_its_introduction() {
+    for (flags, asked) in [(0, 1), (flag::INTRODUCE, 0)] {
+        let mut lan = plain(1);
+        let now = lan.now;
+        lan.board(1).ask_whois(now, Some(ip(66)), flags, None);
+        let rank = Rank {
+            vote: 7,
+            address: ip(66),
+        };
+        let vote = build_with_trailer(Text::Vote(rank), Trailer::default(), |signed| {
+            ring().tag(signed, Some(5))
+        });
+        lan.inject(at(66, 2000), at(1, 2000), &vote);
+        lan.run(millis(1));
+        let counters = lan.board(1).counters();
+        assert_eq!(counters.of(Count::IntroductionAsked), asked);
+    }
+}

@@ -72,3 +72,51 @@ fn the_master_is_asked_for() {
     script.event(Event::Master { address });
     assert_eq!(script.sent(), ["10.0.0.5:12000 < 1"]);
 }
+
+/// Held up for less than a pace it keeps its beat; for just one, it leaves out
+/// one number's time.
+#[test]
+fn a_client_that_is_a_little_late_keeps_its_beat() {
+    let mut script = Script::start(Client::new(options(None)));
+    let start = script.now;
+    for (held, next) in [(600, 1_000), (1_500, 2_000)] {
+        script.now = start + Duration::from_millis(held);
+        script.event(Event::Timer);
+        let next = start + Duration::from_millis(next);
+        assert_eq!(script.service.deadline(), Some(next));
+    }
+}
+
+#[test]
+fn a_server_that_goes_again_is_told_again() {
+    let mut script = Script::start(Client::new(options(None)));
+    let to: SocketAddrV4 = "10.0.0.9:12000".parse().unwrap();
+    let mut refused = |answered_by: Option<&str>| {
+        if let Some(who) = answered_by {
+            script.datagram(who, b"Alphanumeric.");
+        }
+        script.take();
+        script.event(Event::Refused { to });
+        script.take().len()
+    };
+    assert_eq!(refused(None), 1);
+    assert_eq!(refused(Some("10.0.0.8:12000")), 0, "another's answer");
+    assert_eq!(refused(Some("10.0.0.9:12000")), 1);
+}
+
+#[test]
+fn it_tells_what_it_does_unless_it_is_quiet_and_always_on_request() {
+    for quiet in [false, true] {
+        let mut script = Script::start(Client::new(Options {
+            quiet,
+            ..options(None)
+        }));
+        let told = ["c1: sending to 10.0.0.9:12000", "c1: 1"];
+        let expected = if quiet { &[][..] } else { &told[..] };
+        assert_eq!(script.printed(), expected);
+        script.take();
+        assert_eq!(script.event(Event::Report).printed(), ["c1: sent 1"]);
+        script.take();
+        assert_eq!(script.event(Event::Stop).take(), [Action::Exit(0)]);
+    }
+}

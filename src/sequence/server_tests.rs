@@ -180,3 +180,27 @@ fn a_thousand_clients_are_kept_apart() {
         );
     }
 }
+
+#[test]
+fn a_text_of_just_64_bytes_is_printed_whole() {
+    let mut script = server();
+    let text = "x".repeat(TEXT_MAX);
+    script.datagram(C1, text.as_bytes());
+    assert_eq!(script.printed(), [format!("10.0.0.1:11000: {text}")]);
+}
+
+/// A summary that was held up for less than its time keeps its beat.
+#[test]
+fn a_late_summary_keeps_its_beat() {
+    let mut script = with(Options {
+        summary: Some(Duration::from_secs(10)),
+        ..Options::default()
+    });
+    let start = script.now;
+    for (held, next) in [(12, 20), (30, 40), (95, 105)] {
+        script.now = start + Duration::from_secs(held);
+        script.event(Event::Timer);
+        let next = start + Duration::from_secs(next);
+        assert_eq!(script.service.deadline(), Some(next));
+    }
+}

@@ -223,3 +223,76 @@ fn how_old_a_number_is_tells_late_from_begun_anew() {
 fn what_came_before_the_server_was_never_counted_as_lost() {
     expect(&[37, 39, 36, 40], 1, 0, 1, 0);
 }
+
+/// Four in sequence that were read as duplicates were a long gap (rule 3); its
+/// first numbers count as heard from then on, those before them as lost.
+#[test]
+fn four_duplicates_in_sequence_from_above_10_were_a_long_gap() {
+    let gap = sequence(&[1..=60, 11..=14]);
+    assert_eq!((counts(&gap, 0).lost, counts(&gap, 0).duplicated), (50, 0));
+    let again = [gap.clone(), vec![13, 11, 12, 14]].concat();
+    assert_eq!(
+        counts(&again, 0),
+        Counts {
+            received: 68,
+            lost: 50,
+            duplicated: 4,
+            ..Counts::default()
+        }
+    );
+    let late = counts(&[gap, vec![66]].concat(), 0);
+    assert_eq!((late.lost, late.duplicated, late.reordered), (49, 0, 1));
+    let from_1 = [sequence(&[1..=40, 1..=3]), vec![2, 1, 3]].concat();
+    let from_1 = counts(&from_1, 0);
+    assert_eq!((from_1.restarts, from_1.lost), (1, 0));
+    assert_eq!((from_1.duplicated, from_1.reordered), (3, 0));
+}
+
+/// What was never followed and comes in sequence is no reordering either.
+#[test]
+fn four_in_sequence_from_before_the_server_were_a_long_gap() {
+    let numbers = sequence(&[60..=61, 31..=34]);
+    assert_eq!(
+        counts(&numbers, 0),
+        Counts {
+            received: 6,
+            lost: 69,
+            ..Counts::default()
+        }
+    );
+}
+
+/// The pace is that of many numbers: one that took longer changes it little.
+#[test]
+fn a_pause_does_not_make_old_what_came_before() {
+    let mut now = Instant::ZERO;
+    let mut tally = Tally::new(1, now);
+    for number in 2..=40 {
+        now += Duration::from_millis(if number == 40 { 60 } else { 20 });
+        tally.take(number, now);
+    }
+    tally.take(5, now);
+    assert_eq!((tally.counts().duplicated, tally.counts().restarts), (1, 0));
+}
+
+/// Rule 4 at its edges: twice as long as the gap and a second more is a gap
+/// still; a pace that is too fast, or of too few numbers, proves nothing.
+#[test]
+fn a_short_gap_before_1_has_its_time_to_the_microsecond() {
+    let after = |first: u8, step: u64, silence: u64| {
+        let mut now = Instant::ZERO;
+        let mut tally = Tally::new(first, now);
+        for number in first + 1..=97 {
+            now += Duration::from_millis(step);
+            tally.take(number, now);
+        }
+        tally.take(1, now + Duration::from_micros(silence));
+        (tally.counts().lost, tally.counts().restarts)
+    };
+    assert_eq!(after(1, 500, 5_000_000), (3, 0));
+    assert_eq!(after(1, 500, 5_000_001), (0, 1));
+    assert_eq!(after(90, 500, 60_000_000), (0, 1));
+    assert_eq!(after(91, 500, 60_000_000), (3, 0), "7 numbers");
+    assert_eq!(after(1, 9, 60_000_000), (3, 0));
+    assert_eq!(after(1, 10, 60_000_000), (0, 1));
+}
