@@ -61,6 +61,22 @@ impl Entropy for Seeded {
 mod tests {
     use super::*;
 
+    /// The first numbers of the published generator for this seed: what a seed
+    /// has found is found again by whoever builds it anew.
+    #[test]
+    fn a_seed_gives_the_sequence_of_splitmix64() {
+        let mut source = Seeded::new(1_234_567);
+        let first = [source.next_u64(), source.next_u64(), source.next_u64()];
+        assert_eq!(
+            first,
+            [
+                6_457_827_717_110_365_317,
+                3_203_168_211_198_807_973,
+                9_817_491_932_198_370_423
+            ]
+        );
+    }
+
     /// Chi-square over 100,000 draws, 9 degrees of freedom: 27.88 is exceeded
     /// by a fair source once in a thousand; the seed is fixed.
     #[test]

@@ -248,3 +248,35 @@ fn a_server_that_never_stops_talking_fills_no_screen() {
     }
     assert_eq!(script.take().len(), 1);
 }
+
+#[test]
+fn a_text_of_just_2048_bytes_is_sent() {
+    let mut script = Script::start(Client::new(options(Transport::Udp)));
+    line(&mut script, &[b'x'; 2_048]);
+    assert_eq!(script.sent().len(), 1);
+}
+
+/// A timer that comes early, and a refusal while nothing was asked.
+#[test]
+fn what_is_no_end_of_a_question_is_none() {
+    let mut script = Script::start(Client::new(options(Transport::Udp)));
+    let to = SERVER.parse().unwrap();
+    assert_eq!(script.event(Event::Refused { to }).take(), []);
+    line(&mut script, b"hello");
+    script.take();
+    assert_eq!(script.event(Event::Timer).take(), []);
+    let to = "10.0.0.8:12000".parse().unwrap();
+    assert_eq!(script.event(Event::Refused { to }).take(), []);
+    script.datagram(SERVER, b"Alphanumeric.");
+    assert_eq!(script.printed(), ["Alphanumeric."]);
+}
+
+#[test]
+fn what_has_come_before_the_close_is_the_answer() {
+    let mut script = Script::start(Client::new(options(Transport::Tcp)));
+    script.open(1);
+    line(&mut script, b"hello");
+    script.bytes(1, b"half an ans").take();
+    script.event(Event::Closed { peer: Peer(1) });
+    assert_eq!(script.printed(), ["half an ans"]);
+}

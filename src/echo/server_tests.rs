@@ -245,3 +245,49 @@ fn where_descriptors_are_few_the_house_is_smaller() {
     }
     assert_eq!(script.sent(), ["0 closed"]);
 }
+
+#[test]
+fn the_report_counts_each_kind() {
+    let mut script = server(Mode::Display);
+    script.service.set_room(1);
+    script.datagram("10.0.0.1:40000", &[b'x'; 3_000]);
+    for _ in 0..=SAME_TEXTS_MAX {
+        script.datagram("10.0.0.9:12001", b"hello");
+    }
+    script.datagram("10.0.0.9:7", b"hello");
+    script.open(1).bytes(1, b"hi").open(2).take();
+    assert_eq!(
+        script.event(Event::Report).printed(),
+        [
+            "UDP: texts 103, cut at 2048 bytes 1, from servers 2",
+            "TCP: connections 2, open 1, crowded out 1, texts 1"
+        ]
+    );
+}
+
+/// The first port that clients have is a client's, on either side.
+#[test]
+fn the_first_port_of_clients_is_one() {
+    let mut script = server(Mode::Display);
+    for (from, answers) in [("10.0.0.9:1023", 0), ("10.0.0.9:1024", 1)] {
+        script.datagram(from, b"hello");
+        assert_eq!(script.sent().len(), answers, "{from}");
+    }
+    let hasty = SAME_TEXTS_MAX as usize + 1;
+    for (from, answers) in [("10.0.0.9:32767", hasty - 1), ("10.0.0.9:32768", hasty)] {
+        for _ in 0..hasty {
+            script.datagram(from, b"again");
+        }
+        script.pass(LATER);
+        assert_eq!(script.sent().len(), answers, "{from}");
+    }
+}
+
+#[test]
+fn so_many_texts_are_counted_in_a_second_and_no_more() {
+    let mut script = server(Mode::Display);
+    for text in 0..2 * SAME_TEXTS_KEPT {
+        script.datagram("10.0.0.9:12001", text.to_string().as_bytes());
+    }
+    assert_eq!(script.service.same_texts.1.len(), SAME_TEXTS_KEPT);
+}

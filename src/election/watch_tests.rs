@@ -41,7 +41,11 @@ fn f2_who_has_been_late_is_asked_for_longer() {
     assert_eq!(board.asks_for(), millis(1_600));
     let mut after = board.clone();
     after.end_watch();
-    assert_eq!(after.asks_for(), millis(1_600), "nobody else is watched yet");
+    assert_eq!(
+        after.asks_for(),
+        millis(1_600),
+        "nobody else is watched yet"
+    );
     after.watch(now_then, ip(master));
     assert_eq!(after.asks_for(), PATIENCE, "whoever it is");
     board.watch(now_then, ip(master));

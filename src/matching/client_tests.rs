@@ -191,3 +191,23 @@ fn in_an_exercise_a_lost_tracker_is_the_end() {
     assert_eq!(script.refuse().last().unwrap(), "exit 4", "no tracker");
     assert_eq!(script.role.deadline(), None);
 }
+
+/// What comes of another connection, or too early, is no news.
+#[test]
+fn only_its_own_connection_and_its_own_time_count() {
+    let elsewhere = "127.0.0.1:8081".parse().unwrap();
+    let mut script = client(2, Some(5));
+    let why = "refused";
+    let failed = Event::ConnectFailed { to: elsewhere, why };
+    assert_eq!(script.tell(failed), NOTHING, "no connection of ours");
+    assert_eq!(script.tell(Event::Timer), NOTHING, "it may still come");
+    script.up(1);
+    assert_eq!(script.hear(2, "RSLT S1|"), NOTHING);
+    assert_eq!(script.tell(Event::HalfClosed { peer: Peer(2) }), NOTHING);
+    assert_eq!(script.tell(Event::Closed { peer: Peer(2) }), NOTHING);
+    assert_eq!(script.tell(Event::Timer), NOTHING, "the result may come");
+    script.lose(1);
+    assert_eq!(script.tell(Event::Timer), NOTHING, "it rests");
+    assert_eq!(script.wait().1, ["connect 127.0.0.1:8080"]);
+    assert_eq!(script.tell(Event::Stop), ["exit 1"]);
+}

@@ -190,3 +190,24 @@ fn what_is_proven_is_true() {
     }
     assert!(proven > 20_000, "the test tests something: {proven}");
 }
+
+#[test]
+fn a_prompt_server_that_matches_another_number_lies() {
+    let mut server = server();
+    server.ask(n(3));
+    assert_eq!(server.take_match(), Meaning::Holds(n(3)));
+    server.ask(n(5));
+    assert_eq!(server.take_none(), Meaning::HoldsNot, "so it is prompt");
+    server.ask(n(6));
+    assert_eq!(server.take_match(), Meaning::Wrong);
+    server.ask(n(3));
+    assert_eq!(server.take_match(), Meaning::Holds(n(3)));
+}
+
+#[test]
+fn what_is_asked_twice_is_awaited_still() {
+    let mut server = server();
+    server.ask(n(3));
+    assert!(server.ask(n(3)));
+    assert!(server.awaited().has(n(3)) && server.blocks());
+}

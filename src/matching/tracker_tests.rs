@@ -419,3 +419,54 @@ fn an_exercise_begins_with_its_last_server_and_ends_with_its_last_client() {
     assert_eq!(script.lose(1), NOTHING);
     assert_eq!(script.lose(2), ["exit 0"]);
 }
+
+#[test]
+fn one_question_too_many_ahead_is_the_end() {
+    let mut script = tracker(true, None);
+    script.server(1, "S1");
+    script.client(2, "C1");
+    script.hear(2, "SRCH 4|");
+    assert_eq!(script.hear(2, &"SRCH 1|".repeat(AHEAD_MAX)), NOTHING);
+    assert_eq!(
+        script.hear(2, "SRCH 1|"),
+        ["2 < FAIL too many searches|", "2 closed"]
+    );
+}
+
+/// On request it tells what runs, and what has happened; then it ends.
+#[test]
+fn the_report_tells_what_runs_and_what_waits() {
+    let mut script = tracker(true, None);
+    script.server(1, "S1");
+    script.client(2, "C1");
+    script.client(3, "C2");
+    script.client(4, "C3");
+    script.come(5);
+    script.hear(2, "SRCH 3|");
+    script.hear(3, "SRCH 4|");
+    script.hear(4, "SRCH 5|");
+    assert_eq!(
+        script.tell(Event::Report),
+        [
+            "Central: 1 servers, 3 clients, 1 yet to greet; 1 searches running, 2 waiting; \
+          searches 1, shared 0, for no number 0; answers out of time 0; wrong frames 0; \
+          peers refused 0, too long without a greeting 0"
+        ]
+    );
+    assert_eq!(script.tell(Event::Stop), ["exit 0"]);
+}
+
+/// Whoever drew the port has to be told; an exercise knows it.
+#[test]
+fn the_port_is_told_but_in_a_quiet_exercise() {
+    for (quiet, exercise, told) in [
+        (false, None, 1),
+        (true, None, 1),
+        (false, Some(1), 1),
+        (true, Some(1), 0),
+    ] {
+        let mut script = tracker(quiet, exercise);
+        let port = "Central: listening on port 8080.";
+        assert_eq!(script.tell(Event::Start { port: 8_080 }), vec![port; told]);
+    }
+}

@@ -118,3 +118,27 @@ fn a_babbling_server_is_left() {
     let why = format!("10.0.0.9:12000 gives no verdict: \"{start}\"");
     ends(&mut script, Action::Complain(why), 1);
 }
+
+#[test]
+fn the_master_is_the_server_when_it_is_asked_for() {
+    let mut script = Script::start(Client::new(Options {
+        letter: b'X',
+        name: "Ann".into(),
+        server: Server::Master { port: 12_000 },
+        timeout: Duration::from_secs(120),
+    }));
+    assert_eq!(script.sent(), ["find master"]);
+    let address = Some([10, 0, 0, 7].into());
+    script.event(Event::Master { address });
+    assert_eq!(script.sent(), ["connect 10.0.0.7:12000"]);
+}
+
+#[test]
+fn a_timer_that_comes_early_ends_nothing_and_a_stop_does() {
+    let mut script = client();
+    script.open(1).take();
+    assert_eq!(script.event(Event::Timer).take(), []);
+    script.event(Event::Stop);
+    assert_eq!(script.take(), [Action::Exit(1)]);
+    assert_eq!(script.service.deadline(), None);
+}

@@ -407,3 +407,43 @@ fn where_descriptors_are_few_the_room_is_smaller() {
     let sent = script.sent();
     assert_eq!(sent, ["0 < Error: the server is full", "0 closed"]);
 }
+
+/// A greeting names the letter of the place, if no other's text claims it.
+#[test]
+fn a_greeting_leaves_the_letter_that_another_names() {
+    for (text, from, greeted) in [
+        ("Client X: Bob\n", 2, "1 < Client Y connected"),
+        ("Client Y: Bob\n", 1, "2 < Client X connected"),
+        ("Ann\n", 1, "2 < Client Y connected"),
+        ("Ann\n", 2, "1 < Client X connected"),
+    ] {
+        let mut script = server();
+        script.open(1).open(2).bytes(from, text.as_bytes());
+        script.pass_millis(1_000);
+        assert_eq!(script.sent(), [greeted], "{text:?} from {from}");
+    }
+}
+
+/// Only the first byte of a message renews the patience.
+#[test]
+fn who_drips_is_let_go_in_time() {
+    let mut script = server();
+    script.open(1).pass(Duration::from_secs(30));
+    script.bytes(1, b"Cl").pass(Duration::from_secs(30));
+    script.bytes(1, b"i").pass_millis(29_999);
+    assert_eq!(script.service.room.len(), 1);
+    script.pass_millis(1);
+    assert_eq!(script.service.room.len(), 0);
+}
+
+#[test]
+fn it_tells_its_rounds_and_ends_when_told_to() {
+    let mut script = server();
+    script.open(1);
+    assert_eq!(
+        script.event(Event::Report).printed(),
+        ["rounds 0, connections 1"]
+    );
+    script.event(Event::Stop);
+    assert_eq!(script.sent(), ["exit 0"]);
+}

@@ -85,6 +85,7 @@ fn a_client_that_is_a_little_late_keeps_its_beat() {
         let next = start + Duration::from_millis(next);
         assert_eq!(script.service.deadline(), Some(next));
     }
+    assert!(script.service.wants_line(), "as any that keeps no queue");
 }
 
 #[test]

@@ -147,6 +147,11 @@ fn a_full_table_keeps_who_is_talking() {
     );
     script.datagram("10.9.9.8:1", b"1");
     assert_eq!(script.service.uncounted, 2);
+    script.take();
+    assert_eq!(
+        script.event(Event::Report).printed().last().unwrap(),
+        "numbers not counted, from more than 2048 clients at once: 2"
+    );
 }
 
 /// A thousand clients at ten a second for an hour's worth of numbers each
