@@ -167,6 +167,7 @@ mod tests {
         table.retain(|value| value % 2 == 0);
         map.retain(|_, value| *value % 2 == 0);
         assert!(table.values().eq(map.values()));
+        assert!(table.keys().eq(map.keys().copied()));
         assert!(table.iter_mut().map(|(key, _)| key).eq(map.into_keys()));
     }
 

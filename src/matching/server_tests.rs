@@ -203,3 +203,11 @@ fn it_ends_when_told_to() {
     script.up(1);
     assert_eq!(script.half_close(1), ["1 closed", "exit 0"]);
 }
+
+#[test]
+fn only_its_own_tracker_is_answered() {
+    let mut script = started(3);
+    script.hear(1, "TRCK 1|");
+    assert_eq!(script.hear(2, "SRCH 3|"), NOTHING);
+    assert_eq!(script.hear(1, "SRCH 3|"), ["1 < MTCH |"]);
+}
