@@ -291,6 +291,7 @@ mod tests {
             .map(|seed| first_number(&mut Seeded::new(seed)))
             .collect();
         assert_eq!(drawn.len(), 20, "runs do not meet");
+        assert!(drawn.last().is_some_and(|&most| most > IDENTITY_MAX / 2));
         assert_eq!(following(150), 151);
         assert_eq!(following(IDENTITY_MAX - 1), IDENTITY_MAX);
         assert_eq!(following(IDENTITY_MAX), IDENTITY_MIN);
