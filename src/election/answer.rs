@@ -174,7 +174,9 @@ impl Board {
         self.round.healed = Some(now);
         self.round.heals = self.round.heals.saturating_add(1);
         let old_voted = self.votes.iter().any(|ballot| ballot.old);
-        let to_all = first_times && (self.rounds <= 1 || old_voted);
+        // Who heard nobody in this round may be known to somebody all the same.
+        let heard_nobody = self.votes.is_empty();
+        let to_all = first_times && (self.rounds <= 1 || old_voted || heard_nobody);
         let missing = self.not_reached(first_times && !to_all);
         let before = (usize::from(self.round.heals) - 1) * HEALED_MAX;
         let first = before.checked_rem(missing.len()).unwrap_or(0);
