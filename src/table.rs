@@ -168,6 +168,7 @@ mod tests {
         map.retain(|_, value| *value % 2 == 0);
         assert!(table.values().eq(map.values()));
         assert!(table.keys().eq(map.keys().copied()));
+        assert!(table.values_mut().eq(map.values_mut()));
         assert!(table.iter_mut().map(|(key, _)| key).eq(map.into_keys()));
     }
 

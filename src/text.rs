@@ -114,6 +114,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn blanks_at_the_end_stay() {
+        for (text, len) in [("a  ", 3), (" ", 1), ("", 0)] {
+            let (bytes, used) = narrow::<3>(text);
+            assert_eq!((&bytes[..used], used), (text.as_bytes(), len));
+        }
+    }
+
+    #[test]
     fn errors_are_told_without_their_number() {
         let text = "/key: Permission denied (os error 13); close it";
         assert_eq!(

@@ -211,3 +211,16 @@ fn only_its_own_connection_and_its_own_time_count() {
     assert_eq!(script.wait().1, ["connect 127.0.0.1:8080"]);
     assert_eq!(script.tell(Event::Stop), ["exit 1"]);
 }
+
+/// The largest tracker's longest result is taken: each server's name at its
+/// longest.
+#[test]
+fn a_result_may_name_as_many_servers_as_there_can_be() {
+    let mut script = client(2, Some(5));
+    script.up(1);
+    let name = "x".repeat(wire::NAME_MAX);
+    let names = vec![name; crate::matching::tracker::SERVERS_MAX].join(" ");
+    let told = script.hear(1, &format!("RSLT {names}|"));
+    assert!(told[0].starts_with("C1: Match found on servers xxx"));
+    assert_eq!(told[0].matches('x').count(), 32 * 1_024);
+}
