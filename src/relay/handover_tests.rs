@@ -482,3 +482,15 @@ fn the_report_tells_all_traffic_and_only_the_drops_there_were() {
         ]
     );
 }
+
+#[test]
+fn want_of_room_is_no_reason_to_drop_mail_before_a_day_is_over() {
+    let mut scene = Scene::new();
+    for number in 500..503 {
+        scene.client_says(4000, &format!("{number}/send/{A}/{B}/x"));
+    }
+    scene.wait(Duration::from_secs(23 * 3_600));
+    scene.client_says(4000, "503/send/1111111111/2222222222/x");
+    scene.wait(ALIVE_EVERY);
+    assert_eq!((scene.kept(), scene.count(Count::OldMail)), (3, 0));
+}
