@@ -107,7 +107,7 @@ class Figures:
         return lines
 
     def markdown(self):
-        """The tables, as docs/performance.md holds a recorded run of them."""
+        """The tables, as docs/figures.md holds a recorded run of them."""
         lines = [n["text"] for n in self.notes if not n["chapter"]]
         lines += ["", "### The bars", "", *self.bars()]
         for name in dict.fromkeys(row["chapter"] for row in self.rows):
