@@ -141,6 +141,7 @@ fn text(text: &OsStr) -> io::Result<CString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::soon::soon;
     use std::io::Read;
     use std::os::fd::AsFd;
 
@@ -158,12 +159,7 @@ mod tests {
         drop(writer);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
-        loop {
-            if let Some(end) = child.try_wait() {
-                return (text, end);
-            }
-            std::thread::sleep(std::time::Duration::from_millis(2));
-        }
+        (text, soon(|| child.try_wait()).unwrap())
     }
 
     #[test]

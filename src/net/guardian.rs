@@ -280,6 +280,7 @@ const LIVED_WELL: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::soon::soon;
 
     fn words(from: SocketAddrV4) -> LastWords {
         LastWords {
@@ -305,13 +306,7 @@ mod tests {
         words(from).say().unwrap();
         let mut buffer = [0; 64];
         for byte in [0x2d, 0x56] {
-            let got = (0..5_000).find_map(|_| {
-                let got = heard.receive(&mut buffer).unwrap();
-                if got.is_none() {
-                    std::thread::sleep(core::time::Duration::from_millis(2));
-                }
-                got
-            });
+            let got = soon(|| heard.receive(&mut buffer).unwrap());
             assert_eq!(got, Some((MESSAGE_LEN, from)));
             assert!(buffer[..MESSAGE_LEN].iter().all(|&one| one == byte));
         }

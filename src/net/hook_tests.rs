@@ -1,6 +1,7 @@
 use super::*;
 use crate::net::reactor::{Handler, Ready};
 use crate::net::signals::Signals;
+use crate::net::soon::soon;
 use Step::{Call, Go, Idle, Overdue, Written};
 use nix::sys::signal::Signal;
 use std::collections::VecDeque;
@@ -244,10 +245,11 @@ fn a_run_has_its_time_and_no_more() {
     let mut hook = Hook::new("/bin/true".into(), LONG);
     hook.call(&mut reactor, call("slave"));
     assert_eq!(hook.deadline(), Some(reactor.now() + LONG));
-    while !hook.is_idle() {
-        std::thread::sleep(core::time::Duration::from_millis(2));
+    let ended = soon(|| {
         hook.handle_child(&mut reactor);
-    }
+        hook.is_idle().then_some(())
+    });
+    assert!(ended.is_some());
     assert_eq!((hook.deadline(), hook.counts.succeeded), (None, 1));
 }
 

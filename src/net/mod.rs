@@ -23,6 +23,8 @@ pub mod pidfile;
 pub mod reactor;
 pub mod record;
 pub mod signals;
+#[cfg(test)]
+mod soon;
 pub mod sys;
 pub mod tcp;
 pub mod terminal;

@@ -258,8 +258,8 @@ const BACKLOG: i32 = 1_024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::soon::soon;
     use core::net::Ipv4Addr;
-    use std::thread::sleep;
 
     fn pair() -> (Connection, TcpStream) {
         let listener = Listener::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -268,23 +268,16 @@ mod tests {
     }
 
     fn accept(listener: &Listener) -> Connection {
-        for _ in 0..5_000 {
-            if let Some((connection, _)) = listener.accept().unwrap() {
-                return connection;
-            }
-            sleep(Duration::from_millis(2));
-        }
-        panic!("no connection within ten seconds");
+        let accepted = soon(|| listener.accept().unwrap());
+        accepted.expect("a connection within ten seconds").0
     }
 
     fn read(connection: &mut Connection, buffer: &mut [u8]) -> io::Result<Got> {
-        for _ in 0..5_000 {
-            match connection.read(buffer) {
-                Ok(Got::Nothing) => sleep(Duration::from_millis(2)),
-                got => return got,
-            }
-        }
-        Ok(Got::Nothing)
+        let got = soon(|| match connection.read(buffer) {
+            Ok(Got::Nothing) => None,
+            got => Some(got),
+        });
+        got.unwrap_or(Ok(Got::Nothing))
     }
 
     #[test]
@@ -337,13 +330,9 @@ mod tests {
     fn a_connection_refused_says_so() {
         // Nobody else uses this address: no other test's port can be this one.
         let closed = SocketAddrV4::new(Ipv4Addr::new(127, 83, 0, 2), 9);
+        // What stands has a peer; what is still on its way has none.
         let refused = |mut connection: Connection| {
-            for _ in 0..5_000 {
-                // What stands has a peer; what is still on its way has none.
-                connection.finish_connect()?;
-                sleep(Duration::from_millis(2));
-            }
-            Ok(())
+            soon(|| connection.finish_connect().err()).map_or(Ok(()), Err)
         };
         let failed = Connection::connect(closed).and_then(refused).unwrap_err();
         assert_eq!(failed.kind(), ErrorKind::ConnectionRefused);

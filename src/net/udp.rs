@@ -210,6 +210,7 @@ const ROOM: usize = 1 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::soon::soon;
     use core::net::Ipv4Addr;
 
     fn at(port: u16) -> SocketAddrV4 {
@@ -218,17 +219,6 @@ mod tests {
 
     /// A closed port, and none that another test could be given meanwhile.
     const CLOSED: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 83, 0, 1), 9);
-
-    /// What comes at once on an idle machine, and later on a busy one.
-    fn soon<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
-        for _ in 0..5_000 {
-            if let Some(found) = look() {
-                return Some(found);
-            }
-            std::thread::sleep(std::time::Duration::from_millis(2));
-        }
-        None
-    }
 
     #[test]
     fn what_is_sent_comes_with_its_sender() {
