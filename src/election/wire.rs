@@ -305,31 +305,38 @@ fn parse_address(quad: &[u8]) -> Result<Ipv4Addr, Invalid> {
 /// the limited broadcast; it ends at a blank. Every datagram has one; the
 /// standard library's reader backtracks, and wants UTF-8.
 fn split_address(text: &[u8]) -> Result<(Ipv4Addr, &[u8]), Invalid> {
-    let (mut address, mut octet, mut empty, mut dots) = (0u32, 0u32, true, 0);
-    let mut rest = text;
-    while let [byte, behind @ ..] = rest {
-        match byte {
-            b'.' if !empty => {
-                (address, octet, empty, dots) = (address << 8 | octet, 0, true, dots + 1);
-            }
-            // An octet does not begin with a zero that is not all of it.
-            b'0'..=b'9' if empty || octet > 0 => {
-                (octet, empty) = (octet * 10 + u32::from(byte - b'0'), false);
-            }
-            b' ' | b'\t' => break,
-            _ => return Err(Invalid::Address),
-        }
-        if octet > 255 {
+    let (first, mut rest) = split_octet(text)?;
+    let mut address = first;
+    for _ in 0..3 {
+        let [b'.', behind @ ..] = rest else {
+            return Err(Invalid::Address);
+        };
+        let (octet, behind) = split_octet(behind)?;
+        (address, rest) = (address << 8 | octet, behind);
+    }
+    let address = Ipv4Addr::from(address);
+    let host = !(address.is_unspecified() || address.is_multicast() || address.is_broadcast());
+    match rest {
+        [] | [b' ' | b'\t', ..] if host => Ok((address, rest)),
+        _ => Err(Invalid::Address),
+    }
+}
+
+/// Reads a number up to 255, which does not begin with a zero unless that is
+/// all of it.
+fn split_octet(text: &[u8]) -> Result<(u32, &[u8]), Invalid> {
+    let (mut octet, mut rest) = match text {
+        [digit @ b'0'..=b'9', rest @ ..] => (u32::from(digit - b'0'), rest),
+        _ => return Err(Invalid::Address),
+    };
+    while let [digit @ b'0'..=b'9', behind @ ..] = rest {
+        let with_digit = octet * 10 + u32::from(digit - b'0');
+        if octet == 0 || with_digit > 255 {
             return Err(Invalid::Address);
         }
-        rest = behind;
+        (octet, rest) = (with_digit, behind);
     }
-    let address = Ipv4Addr::from(address << 8 | octet);
-    let host = !(address.is_unspecified() || address.is_multicast() || address.is_broadcast());
-    match host && dots == 3 && !empty {
-        true => Ok((address, rest)),
-        false => Err(Invalid::Address),
-    }
+    Ok((octet, rest))
 }
 
 fn parse_answer(text: &[u8]) -> Option<Text<'_>> {
