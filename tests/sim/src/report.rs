@@ -239,7 +239,7 @@ fn needless_changes(name: &str, loss: u32, spread: u32, runs: u64) {
             hourly(theirs)
         ),
     );
-    debug_assert!(loss < WHOLE);
+    assert!(loss < WHOLE);
 }
 
 fn become_naive(world: &mut World, interval: Micros) {

@@ -208,7 +208,7 @@ impl Schedule {
             if address != self.world.clients.address && !self.world.hosts.iter().any(taken) {
                 return address;
             }
-            debug_assert!(at < 200, "there are free addresses");
+            assert!(at < 200, "there are free addresses");
         }
     }
 
