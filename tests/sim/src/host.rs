@@ -35,6 +35,9 @@ impl Clock {
     /// The first moment at which this clock shows `shown` or later.
     pub fn when(self, shown: Instant) -> Micros {
         let elapsed = shown.micros().saturating_sub(self.boot);
+        if self.ppm == 0 {
+            return elapsed;
+        }
         let rate = 1_000_000i64 + self.ppm;
         let mut at = match elapsed.checked_mul(1_000_000) {
             Some(elapsed) => elapsed / rate as u64,
@@ -135,10 +138,6 @@ pub struct Host {
     pub given: Given,
     /// Refusals that wait.
     pub refusals: VecDeque<u32>,
-    /// The turn of the loop that is in the queue.
-    pub next_turn: Option<Micros>,
-    /// A later one that is still there too, though an earlier one came instead.
-    pub put_off: Option<Micros>,
     /// The process's deadline.
     pub deadline: Option<Instant>,
     /// A deadline, and when it comes by true time.
@@ -176,8 +175,6 @@ impl Host {
             started_at: 0,
             given: Given::default(),
             refusals: VecDeque::new(),
-            next_turn: None,
-            put_off: None,
             deadline: None,
             comes: (Instant::ZERO, clock.when(Instant::ZERO)),
             busy_turns: 0,

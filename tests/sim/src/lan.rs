@@ -110,7 +110,8 @@ impl Lan {
         if share(bits, 0, weather.loss) {
             return lost;
         }
-        let mut delay = u64::from(weather.delay) + (bits >> 44) % u64::from(weather.spread.max(1));
+        let spread = ((bits >> 44) * u64::from(weather.spread.max(1))) >> 20;
+        let mut delay = u64::from(weather.delay) + spread;
         if share(bits, 20, weather.late) {
             delay += u64::from(rng.below(weather.late_by));
         } else {

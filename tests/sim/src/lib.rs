@@ -3,7 +3,7 @@
 //! delays, reorders and cuts. One thread and one seed tell the whole story.
 //!
 //! - `options`: what a seed stands for; `lan`, `host`, `program`: the parts
-//! - `world`: events in order; `story`: what happened, as text
+//! - `queue`, `turns`: what happens next; `world`: events in order; `story`: what happened, as text
 //! - `checks`: what must hold at every moment; `schedule`: faults, healing,
 //!   quiet, and what must hold then
 //! - `crowd`: what one election of very many boards costs
@@ -50,4 +50,5 @@ pub mod report;
 pub mod schedule;
 pub mod story;
 pub mod transcript;
+pub mod turns;
 pub mod world;

@@ -4,7 +4,7 @@
 use crate::naive::Naive;
 use crate::old::Old;
 use crate::packet::Packet;
-use boardroom::election::{Board, Network, Rank};
+use boardroom::election::{Board, Network, Notice, Rank};
 use boardroom::rng::Entropy;
 use boardroom::time::Instant;
 use core::net::SocketAddrV4;
@@ -85,6 +85,14 @@ impl Program {
             Self::Board(board) => board.handle_timeout(now, rng),
             Self::Naive(naive) => naive.handle_timeout(now),
             Self::Old(_) => {}
+        }
+    }
+
+    /// What it has to tell next.
+    pub fn notice(&mut self) -> Option<Notice> {
+        match self {
+            Self::Board(board) => board.poll_notice(),
+            Self::Old(_) | Self::Naive(_) => None,
         }
     }
 

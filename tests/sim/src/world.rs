@@ -9,6 +9,7 @@ use crate::packet::{Packet, Shown};
 use crate::program::Program;
 use crate::queue::{Event, Micros, Queue};
 use crate::story::Story;
+use crate::turns::Turns;
 use boardroom::election::client::{self, Question};
 use boardroom::election::wire;
 use boardroom::election::{Board, Count, Keys, Network, Notice};
@@ -26,6 +27,9 @@ const LOOPBACK_US: Micros = 5;
 const LATE: Micros = 5_000_000;
 /// The loop brings its timers after so many turns of input in a row.
 const BUSY_TURNS_MAX: u32 = 64;
+
+/// Most schedules send fewer datagrams.
+const PACKETS_USUAL: usize = 1_024;
 
 /// What is the same for all hosts of a schedule.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +87,7 @@ pub struct World {
     pub delivered: u64,
     machine: Machine,
     queue: Queue,
+    turns: Turns,
     packets: Vec<Packet>,
     origins: Vec<Origin>,
 }
@@ -110,8 +115,9 @@ impl World {
             delivered: 0,
             machine,
             queue: Queue::default(),
-            packets: Vec::new(),
-            origins: Vec::new(),
+            turns: Turns::default(),
+            packets: Vec::with_capacity(PACKETS_USUAL),
+            origins: Vec::with_capacity(PACKETS_USUAL),
         }
     }
 
@@ -120,6 +126,7 @@ impl World {
         let at = self.hosts.len();
         self.hosts.push(Host::new(address, program, clock, seed));
         self.checks.add_host();
+        self.turns.add_host();
         self.tell_network(at);
         at
     }
@@ -131,36 +138,34 @@ impl World {
 
     /// Lets everything happen up to and including `until`.
     pub fn run_until(&mut self, until: Micros) {
-        while let Some((at, event)) = self.queue.pop(until) {
-            self.now = at;
-            match event {
-                Event::Arrival { host, packet } => self.arrive(usize::from(host), packet),
-                Event::Refusal { host, packet } => self.bring_refusal(usize::from(host), packet),
-                Event::Turn { host } => {
-                    let host = usize::from(host);
-                    if host == self.hosts.len() {
-                        self.caller_turn();
-                    } else if self.hosts[host].next_turn == Some(at) {
-                        self.hosts[host].next_turn = None;
-                        self.run(host);
-                    }
-                }
-                Event::LetGo { host, life } => {
-                    if self.hosts[usize::from(host)].life == life {
-                        self.let_go(usize::from(host));
-                    }
-                }
-                Event::Resume { host, life } => {
-                    if self.hosts[usize::from(host)].life == life {
-                        self.resume(usize::from(host));
-                    }
-                }
+        loop {
+            let turn = self.turns.first().map_or(until, |(at, _)| at.min(until));
+            if let Some((at, event)) = self.queue.pop(turn) {
+                self.now = at;
+                self.happen(event);
+            } else if let Some((at, host)) = self.turns.take(until) {
+                self.now = at;
+                self.run(host);
+            } else {
+                break;
             }
             if self.checks.violation.is_some() {
                 return;
             }
         }
         self.now = until;
+    }
+
+    fn happen(&mut self, event: Event) {
+        let lives = |host: u16, life| self.hosts[usize::from(host)].life == life;
+        match event {
+            Event::Arrival { host, packet } => self.arrive(usize::from(host), packet),
+            Event::Refusal { host, packet } => self.bring_refusal(usize::from(host), packet),
+            Event::CallerTurn => self.caller_turn(),
+            Event::LetGo { host, life } if lives(host, life) => self.let_go(usize::from(host)),
+            Event::Resume { host, life } if lives(host, life) => self.resume(usize::from(host)),
+            Event::LetGo { .. } | Event::Resume { .. } => {}
+        }
     }
 
     /// Lets `span` microseconds pass.
@@ -212,9 +217,8 @@ impl World {
             .as_ref()
             .and_then(Question::poll_timeout);
         if let Some(due) = due {
-            let host = self.clients_at() as u16;
             let due = due.micros().max(self.now + 1);
-            self.queue.push(due, Event::Turn { host });
+            self.queue.push(due, Event::CallerTurn);
         }
         let from = SocketAddrV4::new(self.clients.address, PORT);
         let Some(caller) = &mut self.clients.caller else {
@@ -243,8 +247,8 @@ impl World {
         host.state = if off { State::Off } else { State::Dead };
         host.suspended = false;
         host.life += 1;
-        host.next_turn = None;
         host.close_sockets();
+        self.turns.set(at, None);
         self.checks.forget(at);
         let how = if off { "is switched off" } else { "is killed" };
         self.note(at, format_args!("{how}"));
@@ -276,7 +280,7 @@ impl World {
         }
         host.state = State::Stopped;
         host.stopped_at = self.now;
-        host.next_turn = None;
+        self.turns.set(at, None);
         let life = host.life;
         let host = at as u16;
         self.note(at, format_args!("is stopped for {span} us"));
@@ -312,7 +316,7 @@ impl World {
             self.tell_network(at);
         }
         self.let_go(at);
-        self.want_turn(at, self.now);
+        self.turns.bring_forward(at, self.now);
     }
 
     /// The host's address becomes `address`, or is lost.
@@ -516,21 +520,7 @@ impl World {
             self.run(at);
         } else {
             let late = u64::from(self.rng.below(self.machine.latency));
-            self.want_turn(at, self.now + late);
-        }
-    }
-
-    fn want_turn(&mut self, at: usize, when: Micros) {
-        let host = &mut self.hosts[at];
-        if host.next_turn.is_some_and(|next| next <= when) {
-            return;
-        }
-        if host.put_off != Some(when) || when == self.now {
-            let host = at as u16;
-            self.queue.push(when, Event::Turn { host });
-        }
-        if let Some(later) = host.next_turn.replace(when) {
-            host.put_off = Some(later);
+            self.turns.bring_forward(at, self.now + late);
         }
     }
 
@@ -591,7 +581,7 @@ impl World {
         }
         let waits = |board: &Board| board.can_claims_wait();
         host.claims_wait = self.machine.claims_wait && host.program.board().is_some_and(waits);
-        self.after_turn(at);
+        self.speak(at);
     }
 
     /// Hands a datagram to the process, as of `now`.
@@ -618,12 +608,13 @@ impl World {
 
     /// Everybody whose program is master at this very moment (S7).
     fn masters_now(&self) -> impl Iterator<Item = usize> {
-        let is_master = |&at: &usize| {
-            let host = &self.hosts[at];
-            let board = host.program.board().filter(|board| board.in_office());
-            board.is_some_and(|board| host.is_up() && board.is_master(host.clock.shows(self.now)))
-        };
-        (0..self.hosts.len()).filter(is_master)
+        (0..self.hosts.len()).filter(|&at| self.is_master_now(at))
+    }
+
+    fn is_master_now(&self, at: usize) -> bool {
+        let host = &self.hosts[at];
+        let board = host.program.board().filter(|board| board.in_office());
+        board.is_some_and(|board| host.is_up() && board.is_master(host.clock.shows(self.now)))
     }
 
     /// Somebody who hears everything sends what once was sent again.
@@ -658,8 +649,14 @@ impl World {
         self.packets.len() as u32
     }
 
-    /// Output, news and the checkers, after anything has been done to a host.
+    /// After anything has been done to a host outside its loop.
     fn after_turn(&mut self, at: usize) {
+        self.speak(at);
+        self.schedule_timer(at);
+    }
+
+    /// Output, news and the checkers.
+    fn speak(&mut self, at: usize) {
         let mut sent = 0;
         while let Some(packet) = {
             let host = &mut self.hosts[at];
@@ -680,8 +677,10 @@ impl World {
         }
         self.take_notices(at);
         let changed = self.checks.after_turn(at, &self.hosts[at], self.now);
+        // Who becomes master does so in a turn of its own.
         if self.checks.quorum
             && (changed.is_some() || sent > 0)
+            && self.is_master_now(at)
             && self.masters_now().nth(1).is_some()
         {
             let masters: Vec<usize> = self.masters_now().collect();
@@ -693,7 +692,6 @@ impl World {
             self.hooks(at);
         }
         self.hosts[at].deadline = self.hosts[at].program.timeout();
-        self.schedule_timer(at);
     }
 
     /// A role has changed: a program begins to let go of the office, or nobody's
@@ -740,40 +738,39 @@ impl World {
     }
 
     fn take_notices(&mut self, at: usize) {
-        let Program::Board(board) = &mut self.hosts[at].program else {
-            return;
-        };
-        let mut lines = Vec::new();
-        while let Some(notice) = board.poll_notice() {
+        while let Some(notice) = self.hosts[at].program.notice() {
             if let Notice::Became(change) | Notice::Follows(change) = &notice {
                 self.checks.on_change(at, change);
             }
-            if self.story.is_written() {
-                lines.push(notice.to_string());
-            }
-        }
-        for line in lines {
-            self.note(at, format_args!("log: {line}"));
+            self.note(at, format_args!("log: {notice}"));
         }
     }
 
-    /// The process wants a turn at its deadline.
+    /// The process wants a turn at its deadline, or before if input waits.
     fn schedule_timer(&mut self, at: usize) {
         let host = &mut self.hosts[at];
-        let Some(deadline) = host.deadline.filter(|_| host.state == State::Running) else {
+        if host.state != State::Running {
             return;
-        };
-        if host.comes.0 != deadline {
-            host.comes = (deadline, host.clock.when(deadline));
         }
-        let mut when = host.comes.1.max(self.now);
-        if self.machine.coarse_timers {
-            when = self.now + (when - self.now).next_multiple_of(1_000);
+        let waits = host.has_input();
+        let when = host.deadline.map(|deadline| {
+            if host.comes.0 != deadline {
+                host.comes = (deadline, host.clock.when(deadline));
+            }
+            let mut when = host.comes.1.max(self.now);
+            if self.machine.coarse_timers {
+                when = self.now + (when - self.now).next_multiple_of(1_000);
+            }
+            if self.machine.latency > 0 {
+                when += u64::from(self.rng.below(self.machine.latency));
+            }
+            when
+        });
+        match when {
+            Some(when) if waits => self.turns.bring_forward(at, when),
+            None if waits => {}
+            when => self.turns.set(at, when),
         }
-        if self.machine.latency > 0 && host.next_turn.is_none_or(|next| next > when) {
-            when += u64::from(self.rng.below(self.machine.latency));
-        }
-        self.want_turn(at, when);
     }
 
     /// Tells the process which address its host has.
