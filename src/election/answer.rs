@@ -160,8 +160,9 @@ impl Board {
     }
 
     /// Asking heals, at most once a second: a master that answers sends its
-    /// vote to whom it misses, and, the first few times in a round, to all
-    /// who may never have heard it (R6).
+    /// vote to whom it misses, and to all (R6). Claims tell all in any case, so
+    /// with failover that is for the first few times in a round, and for who may
+    /// never have heard it.
     fn heal(&mut self, now: Instant) {
         if self
             .round
@@ -176,7 +177,11 @@ impl Board {
         let old_voted = self.votes.iter().any(|ballot| ballot.old);
         // Who heard nobody in this round may be known to somebody all the same.
         let heard_nobody = self.votes.is_empty();
-        let to_all = first_times && (self.rounds <= 1 || old_voted || heard_nobody);
+        let unsure = self.rounds <= 1 || old_voted || heard_nobody;
+        // A master of an earlier round may miss nobody, and be missed by nobody.
+        let told_lately = |begun| now - begun < HEALS_APART;
+        let unsaid = self.config.failover.is_none() && !self.round.begun.is_some_and(told_lately);
+        let to_all = first_times && unsure || unsaid;
         let missing = self.not_reached(first_times && !to_all);
         let before = (usize::from(self.round.heals) - 1) * HEALED_MAX;
         let first = before.checked_rem(missing.len()).unwrap_or(0);

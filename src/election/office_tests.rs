@@ -42,21 +42,47 @@ fn r6_what_was_asked_of_a_loser_is_dropped_and_never_answered() {
     assert_eq!(counted(lan.board(2), Count::NotSent), 0);
 }
 
-/// Five times in a round, a second apart, a healing goes to all.
+/// A second apart a healing goes to all; with claims only five times in a round.
 #[test]
-fn r6_asking_heals_by_broadcast_five_times_and_once_a_second() {
-    let mut lan = Lan::plain(&[&[9]]);
-    lan.call();
-    lan.run(millis(300));
-    let from = lan.now;
-    for asks in 1..=10 {
-        lan.whois();
-        assert_eq!(lan.sent(b'#', from), asks.min(5));
-        lan.run(millis(5));
-        lan.whois();
-        assert_eq!(lan.sent(b'#', from), asks.min(5), "not within a second");
-        lan.run(millis(985));
+fn r6_asking_heals_by_broadcast_once_a_second() {
+    for (mut lan, most) in [
+        (Lan::plain(&[&[9]]), 10),
+        (Lan::failover(&[&[9]], 1_000), 5),
+    ] {
+        lan.call();
+        lan.run(millis(300));
+        let from = lan.now;
+        for asks in 1..=10 {
+            lan.whois();
+            assert_eq!(lan.sent(b'#', from), asks.min(most));
+            lan.run(millis(5));
+            lan.whois();
+            assert_eq!(lan.sent(b'#', from), asks.min(most), "not within a second");
+            lan.run(millis(985));
+        }
     }
+}
+
+/// Who has just said its vote in a round of boards it knows need not say it again.
+#[test]
+fn r6_a_vote_of_the_last_second_is_not_told_again() {
+    let mut lan = Lan::plain(&[&[9, 8], &[3, 2]]);
+    for _ in 0..2 {
+        lan.call();
+        lan.run(millis(300));
+    }
+    let from = lan.now;
+    lan.whois();
+    lan.run(millis(600));
+    assert_eq!(lan.sent(b'#', from), 0);
+    lan.run(millis(150));
+    lan.whois();
+    lan.run(millis(5));
+    assert_eq!(lan.sent(b'#', from), 0, "healed less than a second ago");
+    lan.run(millis(300));
+    lan.whois();
+    lan.run(millis(5));
+    assert_eq!(lan.sent(b'#', from), 1);
 }
 
 /// A fresh vote from before the round may be the last round's (R6).

@@ -31,6 +31,8 @@ const STOOD_BACK: Micros = 800 * MS;
 
 /// A switch's port that waits for its spanning tree passes nothing for so long.
 const SPANNING_TREE: Micros = 30_000 * MS;
+/// The time in which one master has to be found is looked at in so many steps.
+const STEPS: u64 = 25;
 /// Strangers asked for their introduction by each board (K4).
 const STRANGERS_A_SECOND: usize = 16;
 /// A caller with the key has met a board by then.
@@ -802,19 +804,20 @@ impl Schedule {
     }
 
     /// Lets `bound` pass, or, in seven schedules of eight, less, once all boards
-    /// have known one master for a sixth of it.
+    /// know one master and none has changed for a fifth of it: about as long as
+    /// a lease runs.
     fn run_at_most(&mut self, bound: Micros) {
         let whole = one_in(&mut self.rng, 8) || !self.options.olds.is_empty();
-        let mut agreed = false;
-        for _ in 0..6 {
+        let mut unchanged = 0;
+        for _ in 0..STEPS {
             let before = self.world.checks.changes();
-            self.world.run_for(bound.div_ceil(6));
+            self.world.run_for(bound.div_ceil(STEPS));
             let changed = self.world.checks.changes() != before;
-            let agree = self.disagreement().is_none();
-            if self.is_over() || !whole && agreed && agree && !changed {
+            unchanged = if changed { 0 } else { unchanged + 1 };
+            let settled = unchanged >= STEPS / 5 && self.disagreement().is_none();
+            if self.is_over() || !whole && settled {
                 return;
             }
-            agreed = agree;
         }
     }
 
