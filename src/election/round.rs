@@ -75,7 +75,7 @@ impl Default for Round {
 
 impl Round {
     /// Whether the round began within the last 100 ms.
-    fn is_young(&self, now: Instant) -> bool {
+    pub(super) fn is_young(&self, now: Instant) -> bool {
         self.begun.is_some_and(|begun| now - begun < ROUND)
     }
 }

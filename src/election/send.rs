@@ -48,7 +48,7 @@ impl Board {
     pub(super) fn broadcast_vote(&mut self, now: Instant) {
         let Some(rank) = self.own_rank() else { return };
         if self.limits.broadcasts.take(now) {
-            let datagram = self.seal(Text::Vote(rank), self.vote_flags(), None);
+            let datagram = self.seal(Text::Vote(rank), self.vote_flags(now), None);
             self.broadcast(datagram);
         } else {
             self.counters.add(Count::Held);
@@ -61,7 +61,7 @@ impl Board {
     pub(super) fn unicast_vote(&mut self, now: Instant, to: Ipv4Addr, flags: u8) {
         let Some(rank) = self.own_rank() else { return };
         if self.limits.unicasts.take(now) {
-            let datagram = self.seal(Text::Vote(rank), self.vote_flags() | flags, None);
+            let datagram = self.seal(Text::Vote(rank), self.vote_flags(now) | flags, None);
             self.unicast(to, datagram);
         } else {
             self.counters.add(Count::NotSent);
@@ -100,9 +100,11 @@ impl Board {
         }
     }
 
-    fn vote_flags(&self) -> u8 {
+    /// A fresh vote counts in whichever round it meets, so it is fresh only as
+    /// long as no other round can have begun here (R3).
+    fn vote_flags(&self, now: Instant) -> u8 {
         match self.own {
-            Some(OwnVote { fresh: true, .. }) => flag::FRESH,
+            Some(OwnVote { fresh: true, .. }) if self.round.is_young(now) => flag::FRESH,
             _ => 0,
         }
     }
