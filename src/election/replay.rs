@@ -126,6 +126,9 @@ struct Sender {
     /// The number of our last broadcast question that it answered; 0 is none.
     /// Answers to that one and to earlier ones are spent.
     answered: u64,
+    /// The number of the last question asked before its session was met. An
+    /// earlier life may have answered that one and those before it.
+    met: u64,
     heard: Instant,
     introduced: Instant,
 }
@@ -139,6 +142,17 @@ struct Question {
     nonce: u32,
     asked: Instant,
     why: Why,
+}
+
+impl Question {
+    /// What its sender has answered with this one, which had answered
+    /// `answered` of our broadcast questions.
+    fn spends(&self, answered: u64) -> u64 {
+        match self.to {
+            Some(_) => answered,
+            None => answered.max(self.number),
+        }
+    }
 }
 
 /// Why a question was asked; each has its own limit.
@@ -267,15 +281,16 @@ impl Sessions {
         trailer: Trailer,
         fits: &dyn Fn(Option<u32>) -> bool,
     ) -> Worth {
-        let answered = match self.answered(now, from, fits) {
-            Ok(answered) => answered,
+        let question = match self.answered(now, from, fits) {
+            Ok(question) => question,
             Err(refusal) => return Worth::Refused(refusal),
         };
         let newcomer = Sender {
             address: from,
             session: trailer.about.map_or(0, u32::from),
             window: Window::after(trailer.word),
-            answered: answered.unwrap_or(0),
+            answered: question.spends(0),
+            met: self.asked,
             heard: now,
             introduced: now,
         };
@@ -283,11 +298,14 @@ impl Sessions {
             // Still the same session: what is spent stays spent, and what its
             // introduction has overtaken is still believed.
             Some(known) if known.session == newcomer.session => {
-                known.answered = answered.unwrap_or(known.answered);
+                known.answered = question.spends(known.answered);
                 known.introduced = now;
             }
+            Some(known) if question.number <= known.met => {
+                return Worth::Refused(Refusal::Replayed);
+            }
             Some(known) => {
-                let answered = known.answered.max(newcomer.answered);
+                let answered = question.spends(known.answered);
                 *known = newcomer;
                 known.answered = answered;
             }
@@ -303,17 +321,17 @@ impl Sessions {
         from: Ipv4Addr,
         fits: &dyn Fn(Option<u32>) -> bool,
     ) -> Worth {
-        let answered = match self.answered(now, from, fits) {
-            Ok(answered) => answered,
+        let question = match self.answered(now, from, fits) {
+            Ok(question) => question,
             Err(refusal) => return Worth::Refused(refusal),
         };
         match self.sender(from) {
             Some(sender) => {
-                sender.answered = answered.unwrap_or(sender.answered);
+                sender.answered = question.spends(sender.answered);
                 sender.heard = now;
             }
             // A copy could not be told from it: its introduction first.
-            None if answered.is_some() => return Worth::Refused(Refusal::Unverified),
+            None if question.to.is_none() => return Worth::Refused(Refusal::Unverified),
             None => {}
         }
         Worth::Believed { bound: true }
@@ -339,16 +357,15 @@ impl Sessions {
         }
     }
 
-    /// Finds the open question that a message answers; gives its number if it
-    /// was broadcast. Each sender answers once: a question to one address is
-    /// then closed; that a sender has answered a broadcast one is noted with
-    /// the sender.
+    /// Finds the open question that a message answers. Each sender answers
+    /// once: a question to one address is then closed; that a sender has
+    /// answered a broadcast one is noted with the sender.
     fn answered(
         &mut self,
         now: Instant,
         from: Ipv4Addr,
         fits: &dyn Fn(Option<u32>) -> bool,
-    ) -> Result<Option<u64>, Refusal> {
+    ) -> Result<Question, Refusal> {
         let at = self.questions.iter().rposition(|question| {
             question.to.is_none_or(|to| to == from)
                 && now.since(question.asked) <= QUESTION_LIFE
@@ -359,12 +376,12 @@ impl Sessions {
         };
         if question.to.is_some() {
             self.questions.remove(at);
-            return Ok(None);
+            return Ok(question);
         }
         let spent = |sender: &mut Sender| sender.answered >= question.number;
         match self.sender(from).is_some_and(spent) {
             true => Err(Refusal::Replayed),
-            false => Ok(Some(question.number)),
+            false => Ok(question),
         }
     }
 

@@ -185,6 +185,34 @@ fn nothing_of_an_earlier_life_is_believed() {
     assert_eq!(a.judge(at(5_002), b.address, &b.vote()).worth, BELIEVED);
 }
 
+/// It answered a question that is still open, and its introduction was lost on
+/// the way; somebody brings it when the next life has been met already.
+#[test]
+fn an_earlier_life_does_not_come_back_by_an_introduction_that_was_lost() {
+    for late in [true, false] {
+        let (mut a, mut b) = (Board::new(1, 1), Board::new(2, 2));
+        a.meet(at(0), &mut b);
+        let spent = b.vote();
+        assert_eq!(a.judge(at(1), b.address, &spent).worth, BELIEVED);
+        let nonces: [u32; 2] = [0, 1].map(|_| {
+            a.sessions
+                .question(at(2), Some(b.address), true, &mut a.entropy)
+        });
+        // One question reaches the earlier life, one the next; in either order.
+        let lost = b.introduction(nonces[usize::from(late)]);
+        let mut b = Board::new(2, 22);
+        let introduction = b.introduction(nonces[usize::from(!late)]);
+        // Where the earlier life is known, a later question is needed.
+        assert_eq!(
+            a.judge(at(3), b.address, &introduction).worth,
+            Worth::Introduced
+        );
+        assert_eq!(a.judge(at(4), b.address, &lost).worth, REPLAYED);
+        assert_ne!(a.judge(at(5), b.address, &spent).worth, BELIEVED);
+        assert_eq!(a.judge(at(6), b.address, &b.vote()).worth, BELIEVED);
+    }
+}
+
 #[test]
 fn a_restarted_receiver_is_not_fed_what_it_heard_in_its_earlier_life() {
     let mut b = Board::new(2, 2);
