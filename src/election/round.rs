@@ -44,6 +44,8 @@ pub(super) struct Round {
     pub(super) begun: Option<Instant>,
     /// When the last vote was heard.
     pub(super) last_vote: Instant,
+    /// A vote from before it counts in it (R2).
+    has_early: bool,
     /// How often the missing were asked (R9).
     pub(super) asked: u8,
     /// An old program has to hear the own vote again, if it wins (R4).
@@ -63,6 +65,7 @@ impl Default for Round {
             open: false,
             begun: None,
             last_vote: Instant::ZERO,
+            has_early: false,
             asked: 0,
             repeat: false,
             copied: false,
@@ -287,25 +290,27 @@ impl Board {
         cause: Cause,
         entropy: &mut dyn Entropy,
     ) {
-        let fresh = self.rounds == 0;
-        if fresh && self.candidacy.is_some() {
+        let first = self.rounds == 0;
+        if first && self.candidacy.is_some() {
             // Asks of two lives must not be taken for one another's.
             self.limits.counter = entropy.next_u32();
         }
         self.rounds = self.rounds.wrapping_add(1);
-        self.own = Some(OwnVote {
+        // A fresh number counts elsewhere in any round that begins now.
+        let young = self.round.is_young(now);
+        let stands = self.own.filter(|own| own.fresh && young);
+        self.own = Some(stands.unwrap_or_else(|| OwnVote {
             number: entropy.one_to_ten(),
-            fresh,
-        });
+            fresh: first,
+        }));
         self.votes.clear();
-        for ballot in self
-            .early
-            .iter()
-            .filter(|ballot| now - ballot.heard <= ROUND)
-        {
-            self.votes.insert(*ballot);
-        }
         self.open_round(now, now, epoch, cause);
+        for &ballot in &self.early {
+            if now - ballot.heard <= ROUND {
+                self.votes.insert(ballot);
+                self.round.has_early = true;
+            }
+        }
         self.broadcast_vote(now);
     }
 
@@ -397,9 +402,13 @@ impl Board {
         }
     }
 
-    /// Whether nobody is waited for: every known board has voted, and none of
-    /// them is an old program, whose last vote is known only when time is up.
+    /// Whether nobody is waited for: every known board has voted, in this round,
+    /// and none of them is an old program, whose last vote is known only when
+    /// time is up.
     fn all_known_have_voted(&self) -> bool {
+        if self.round.has_early {
+            return false;
+        }
         let before = self.round.begun.map(|begun| begun - ROUND);
         // Who follows a dead master decides alone if nobody else is known: a
         // slave that has never voted hears the claim (F2).

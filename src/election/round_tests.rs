@@ -132,6 +132,53 @@ fn r2_votes_that_overtake_their_call_count() {
     assert_eq!(counted, [62, 63, 64]);
 }
 
+/// Its sender may have drawn anew for this VOTE, and that vote be on its way
+/// (R5).
+#[test]
+fn r5_a_vote_from_before_the_round_does_not_decide_it_at_once() {
+    let mut lan = Lan::plain(&[&[9, 5]]);
+    lan.call();
+    votes(&mut lan, rank(66, 7), 0, Epoch(1));
+    lan.run(millis(300));
+    votes(&mut lan, rank(66, 8), flag::FRESH, Epoch(0));
+    lan.run(millis(90));
+    lan.call();
+    lan.run(millis(10));
+    assert!(lan.board(1).round.open && lan.board(1).epoch() == Epoch(2));
+    votes(&mut lan, rank(66, 3), 0, Epoch(2));
+    lan.run(millis(100));
+    assert_eq!(lan.in_office(), [1]);
+}
+
+/// Others may count it in whichever round they are in (R2, R3).
+#[test]
+fn r2_a_fresh_number_stands_as_long_as_it_is_young() {
+    for (age, number) in [(90, 9), (110, 5)] {
+        let mut lan = Lan::failover(&[&[9, 5]], 1_000);
+        lan.call();
+        lan.run(millis(age));
+        let verdict = sealed(Text::Call, flag::VERDICT, Epoch(2));
+        lan.inject(at(66, 2000), at(255, 2000), &verdict);
+        lan.run(millis(1));
+        let board = lan.board(1);
+        assert_eq!((board.epoch(), board.vote()), (Epoch(2), Some(number)));
+    }
+}
+
+/// Said again when it is old, a first vote is one of its round only (R3).
+#[test]
+fn r3_a_vote_is_fresh_as_long_as_it_is_young() {
+    let mut lan = Lan::plain(&[&[9]]);
+    lan.call();
+    lan.run(millis(300));
+    lan.whois();
+    lan.run(millis(5));
+    let is_vote = |frame: &&Frame| frame.3.first() == Some(&b'#');
+    let flags = |frame: &Frame| wire::trailer(&frame.3).map(|(trailer, _)| trailer.flags);
+    let said: Vec<_> = lan.wire.iter().filter(is_vote).map(flags).collect();
+    assert_eq!(said, [Some(flag::FRESH), Some(0)]);
+}
+
 /// Of boards that had lost each other, only what counts in every round stands
 /// when a later one is entered in its first 100 ms (R3).
 #[test]

@@ -343,7 +343,12 @@ impl Track {
             let Ok(Text::Vote(rank)) = wire::parse(packet.bytes()) else {
                 continue;
             };
-            if rank.address == own.address || *packet.from.ip() != rank.address {
+            if rank.address == own.address {
+                continue;
+            }
+            if *packet.from.ip() != rank.address {
+                // Another spoke for it, a bit being flipped: that may stand.
+                standing.retain(|other| other.address != rank.address);
                 continue;
             }
             let sealed = wire::trailer(packet.bytes()).filter(|(_, tag)| {

@@ -495,10 +495,9 @@ impl Schedule {
                 _ => {}
             }
         }
-        // What was held up on the way still comes.
-        self.world.run_for(
-            u64::from(self.options.storm.late_by) + 2 * u64::from(self.options.storm.spread),
-        );
+        // What was held up on the way still comes, and then its second copy.
+        let (late_by, spread) = (self.options.storm.late_by, self.options.storm.spread);
+        self.world.run_for(2 * u64::from(late_by + spread));
     }
 
     fn move_anyhow(&mut self, at: usize) {
