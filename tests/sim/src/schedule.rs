@@ -23,6 +23,8 @@ pub mod scenarios;
 const MS: Micros = 1_000;
 /// A VOTE is decided after so long without loss (L3).
 const DECIDED: Micros = 300 * MS;
+/// After VOTE, when a round that old programs took part in settles.
+const REPEATED: core::ops::Range<Micros> = 90 * MS..150 * MS;
 /// A datagram that was held up has come by then, and each round has settled.
 const AFTERMATH: Micros = 1_700 * MS;
 
@@ -694,7 +696,12 @@ impl Schedule {
             return;
         }
         self.call();
-        let gap = any_magnitude(&mut self.rng, 400 * MS);
+        let mut gap = any_magnitude(&mut self.rng, 400 * MS);
+        // What the winner of the first round then says again (R4) an old program
+        // takes for a vote of the second, if it has just drawn for that.
+        if !self.options.olds.is_empty() && REPEATED.contains(&gap) {
+            gap += REPEATED.end;
+        }
         self.world.run_for(gap);
         self.election("L3 one master after two VOTEs");
     }
