@@ -324,6 +324,11 @@ impl Board {
         self.send(to, &introduction);
         let over = self.config.failover.is_none() && !self.round.open;
         if to.port() == self.config.port && !(over && epoch == Epoch::NONE) {
+            if self.follows_claims_of(*to.ip()) {
+                // It could not believe that before; our vote of a later round
+                // would begin an election (F3).
+                self.tell_later_epoch(*to.ip());
+            }
             self.answer_voter(now, *to.ip());
         }
     }

@@ -314,6 +314,25 @@ fn a_claim_bound_to_a_question_counts_as_one() {
     assert_eq!(counters.of(Count::OtherMode), 0);
 }
 
+/// A master that could not believe its slave's word of a later epoch hears it
+/// again with the introduction, and goes on: a vote alone would depose it (F3).
+#[test]
+fn an_introduction_to_the_own_master_tells_it_the_epoch_before_the_vote() {
+    let mut lan = lan(2, None, 1);
+    lan.run(millis(6_300));
+    let master = lan.in_office()[0];
+    let slave = 3 - master;
+    let (now, from) = (lan.now, lan.now);
+    let later = lan.board(slave).epoch().next();
+    lan.board(slave).epoch = later;
+    lan.board(master)
+        .ask_whois(now, Some(ip(slave)), flag::INTRODUCE, None);
+    lan.run(LATENCY * 3);
+    assert_eq!(lan.board(master).epoch(), later);
+    assert_eq!((lan.in_office(), lan.sent(b'V', from)), (vec![master], 0));
+    assert_eq!(lan.board(master).counters().of(Count::Round), 1);
+}
+
 /// What the guardian says is behind all else in the session, VOTE the last.
 #[test]
 fn f4_the_farewell_takes_the_last_counts_in_their_order() {

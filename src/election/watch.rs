@@ -173,6 +173,11 @@ impl Board {
         self.lookout.subject == Some(address)
     }
 
+    /// Whether `address` is the master that is watched, and has claimed.
+    pub(super) fn follows_claims_of(&self, address: Ipv4Addr) -> bool {
+        self.watches(address) && self.lookout.claimed.is_some()
+    }
+
     /// Whether the own master is one of ours and gave a sign of life in time.
     pub(super) fn master_is_heard(&self, now: Instant) -> bool {
         let Some(failover) = self.config.failover else {
