@@ -203,9 +203,9 @@ impl Board {
             .iter()
             .filter(|peer| Some(peer.address) != own)
             .filter(|peer| {
-                // A fresh vote from before the round may be the last round's.
-                let counts = |ballot: &&Ballot| !ballot.fresh || ballot.heard > begun;
-                self.votes.of(peer.address).filter(counts).is_none()
+                // A vote from before the round may be the last round's.
+                let voted = |ballot: &&Ballot| !ballot.is_early(self.round.begun);
+                self.votes.of(peer.address).filter(voted).is_none()
                     || (strangers && peer.first >= begun)
             })
             .map(|peer| peer.address)

@@ -44,8 +44,6 @@ pub(super) struct Round {
     pub(super) begun: Option<Instant>,
     /// When the last vote was heard.
     pub(super) last_vote: Instant,
-    /// A vote from before it counts in it (R2).
-    has_early: bool,
     /// How often the missing were asked (R9).
     pub(super) asked: u8,
     /// An old program has to hear the own vote again, if it wins (R4).
@@ -65,7 +63,6 @@ impl Default for Round {
             open: false,
             begun: None,
             last_vote: Instant::ZERO,
-            has_early: false,
             asked: 0,
             repeat: false,
             copied: false,
@@ -296,7 +293,7 @@ impl Board {
             self.limits.counter = entropy.next_u32();
         }
         self.rounds = self.rounds.wrapping_add(1);
-        // A fresh number counts elsewhere in any round that begins now.
+        // A fresh number counts elsewhere, in any round that begins now.
         let young = self.round.is_young(now);
         let stands = self.own.filter(|own| own.fresh && young);
         self.own = Some(stands.unwrap_or_else(|| OwnVote {
@@ -304,13 +301,12 @@ impl Board {
             fresh: first,
         }));
         self.votes.clear();
-        self.open_round(now, now, epoch, cause);
         for &ballot in &self.early {
             if now - ballot.heard <= ROUND {
                 self.votes.insert(ballot);
-                self.round.has_early = true;
             }
         }
+        self.open_round(now, now, epoch, cause);
         self.broadcast_vote(now);
     }
 
@@ -402,13 +398,9 @@ impl Board {
         }
     }
 
-    /// Whether nobody is waited for: every known board has voted, in this round,
-    /// and none of them is an old program, whose last vote is known only when
-    /// time is up.
+    /// Whether nobody is waited for: every known board has voted, and none of
+    /// them is an old program, whose last vote is known only when time is up.
     fn all_known_have_voted(&self) -> bool {
-        if self.round.has_early {
-            return false;
-        }
         let before = self.round.begun.map(|begun| begun - ROUND);
         // Who follows a dead master decides alone if nobody else is known: a
         // slave that has never voted hears the claim (F2).
@@ -423,9 +415,10 @@ impl Board {
         acquainted
     }
 
-    /// The other known boards, and whether each has voted in this round: one
-    /// walk along both tables, which have the same order.
+    /// The other known boards, and whether each has voted in this round, not only
+    /// before it: one walk along both tables, which have the same order.
     pub(super) fn others(&self) -> impl Iterator<Item = (&Peer, bool)> {
+        let begun = self.round.begun;
         let own = self.network.map(|network| network.address);
         let mut ballots = self.votes.iter().peekable();
         self.peers
@@ -434,9 +427,9 @@ impl Board {
             .map(move |peer| {
                 let before = |ballot: &&Ballot| ballot.rank.address < peer.address;
                 while ballots.next_if(before).is_some() {}
-                let voted = ballots.peek();
-                let voted = voted.is_some_and(|ballot| ballot.rank.address == peer.address);
-                (peer, voted)
+                let its = |ballot: &&&Ballot| ballot.rank.address == peer.address;
+                let voted = ballots.peek().filter(its);
+                (peer, voted.is_some_and(|ballot| !ballot.is_early(begun)))
             })
     }
 

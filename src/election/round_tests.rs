@@ -150,6 +150,44 @@ fn r5_a_vote_from_before_the_round_does_not_decide_it_at_once() {
     assert_eq!(lan.in_office(), [1]);
 }
 
+/// Nor when the round turns out to be a later one (R3).
+#[test]
+fn r5_an_early_vote_decides_no_later_round_at_once() {
+    let mut lan = Lan::plain(&[&[9, 5]]);
+    lan.call();
+    votes(&mut lan, rank(66, 7), 0, Epoch(1));
+    votes(&mut lan, rank(67, 6), 0, Epoch(1));
+    lan.run(millis(300));
+    votes(&mut lan, rank(66, 8), flag::FRESH, Epoch(0));
+    lan.run(millis(50));
+    votes(&mut lan, rank(67, 3), flag::ASKING, Epoch(2));
+    lan.run(millis(60));
+    votes(&mut lan, rank(67, 2), 0, Epoch(3));
+    lan.run(millis(1));
+    votes(&mut lan, rank(66, 3), 0, Epoch(3));
+    lan.run(millis(150));
+    assert_eq!((lan.in_office(), lan.board(1).epoch()), (vec![1], Epoch(3)));
+}
+
+/// The vote that its board has said since may be lost: it is asked for (R9).
+#[test]
+fn r9_a_board_that_voted_before_the_round_is_asked_for_its_vote() {
+    let mut lan = Lan::plain(&[&[9, 5]]);
+    lan.call();
+    votes(&mut lan, rank(66, 7), 0, Epoch(1));
+    lan.run(millis(300));
+    votes(&mut lan, rank(66, 8), flag::FRESH, Epoch(0));
+    lan.run(millis(50));
+    let from = lan.wire.len();
+    lan.call();
+    lan.run(millis(60));
+    let to_it = |frame: &&Frame| frame.1 == at(1, 2000) && frame.2 == at(66, 2000);
+    assert!(lan.wire[from..].iter().any(|frame| to_it(&frame)));
+    votes(&mut lan, rank(66, 3), 0, Epoch(2));
+    lan.run(millis(5));
+    assert_eq!(lan.in_office(), [1], "all have voted");
+}
+
 /// Others may count it in whichever round they are in (R2, R3).
 #[test]
 fn r2_a_fresh_number_stands_as_long_as_it_is_young() {

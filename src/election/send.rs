@@ -101,7 +101,7 @@ impl Board {
     }
 
     /// A fresh vote counts in whichever round it meets, so it is fresh only as
-    /// long as no other round can have begun here (R3).
+    /// long as its number stands whatever round begins here (R2, R3).
     fn vote_flags(&self, now: Instant) -> u8 {
         match self.own {
             Some(OwnVote { fresh: true, .. }) if self.round.is_young(now) => flag::FRESH,

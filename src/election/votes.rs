@@ -15,10 +15,18 @@ pub struct Ballot {
     pub rank: Rank,
     /// From an old program: no valid trailer.
     pub old: bool,
-    /// From a board's first round since its start.
+    /// From a board's first round since its start, and said in its first 100 ms.
     pub fresh: bool,
     /// When it was heard.
     pub heard: Instant,
+}
+
+impl Ballot {
+    /// Whether it was heard before the round that began at `begun`: it counts in
+    /// that, but its board may have another to say (R2, R5).
+    pub fn is_early(&self, begun: Option<Instant>) -> bool {
+        self.fresh && begun.is_some_and(|begun| self.heard < begun)
+    }
 }
 
 /// What became of a vote put into the table.

@@ -91,7 +91,8 @@ pub enum Invalid {
 pub mod flag {
     /// On a vote: answer me by your own vote, by unicast (R6, R9).
     pub const ASKING: u8 = 0x01;
-    /// On a vote: this is my first round since my start (R2, R3).
+    /// On a vote: this is my first round since my start, and younger than 100 ms
+    /// (R2, R3).
     pub const FRESH: u8 = 0x02;
     /// On a broadcast WHOIS: I miss the claims of the board in `about` (F2).
     pub const SUSPICION: u8 = 0x04;

@@ -107,6 +107,8 @@ pub struct Checks {
     pub quorum: bool,
     /// Whether there is a key: what is not genuine and new changes nothing (S8).
     pub keyed: bool,
+    /// Whether a vote counts only if it comes from its board's address.
+    pub strict: bool,
     /// The claims' interval, if there are claims.
     pub interval: Micros,
     tracks: Vec<Track>,
@@ -282,7 +284,7 @@ impl Checks {
                 .filter(|_| track.office.is_none() && !self.quorum && !self.keyed)
                 // Who takes office again after a pause has claimed before.
                 .filter(|_| track.won != Some(board.epoch()))
-                .and_then(|own| track.higher_than(own));
+                .and_then(|own| track.higher_than(own, self.strict));
             if office.is_some() {
                 track.won = Some(board.epoch());
             }
@@ -337,7 +339,7 @@ impl Track {
 
     /// The highest vote heard in this epoch, if it is above `own`; the last one
     /// of an address stands.
-    fn higher_than(&self, own: Rank) -> Option<Rank> {
+    fn higher_than(&self, own: Rank, strict: bool) -> Option<Rank> {
         let mut standing: Vec<Rank> = Vec::new();
         for packet in &self.votes {
             let Ok(Text::Vote(rank)) = wire::parse(packet.bytes()) else {
@@ -347,8 +349,10 @@ impl Track {
                 continue;
             }
             if *packet.from.ip() != rank.address {
-                // Another spoke for it, a bit being flipped: that may stand.
-                standing.retain(|other| other.address != rank.address);
+                if !strict {
+                    // Another spoke for it, a bit being flipped: that may stand.
+                    standing.retain(|other| other.address != rank.address);
+                }
                 continue;
             }
             let sealed = wire::trailer(packet.bytes()).filter(|(_, tag)| {

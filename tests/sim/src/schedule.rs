@@ -3,7 +3,7 @@
 use crate::checks::{self, Violation};
 use crate::client;
 use crate::host::{Clock, State};
-use crate::old::{Counting, Old};
+use crate::old::{Counting, Form, Old};
 use crate::options::{Addresses, Fault, Mode, Options, Weather, any_magnitude, one_in, pick};
 use crate::packet::Packet;
 use crate::program::Program;
@@ -118,6 +118,7 @@ impl Schedule {
             world.hook_max = lease_length(options.interval) / 6;
         }
         world.checks.keyed = options.keyed;
+        world.checks.strict = options.strict;
         if options.mode != Mode::Plain {
             world.checks.interval = options.interval;
             // A pause that cannot have brought a verdict need not be noticed.
@@ -450,7 +451,9 @@ impl Schedule {
     fn forge(&mut self, at: usize) {
         // An old program that does not clear its buffer would say a forged
         // trailer after it, and now and then behind the very same vote.
-        let in_its_name = one_in(&mut self.rng, 3) && at < self.options.boards;
+        let old = at.checked_sub(self.options.boards);
+        let repeats = old.is_some_and(|old| self.options.olds[old].form == Form::Uncleared);
+        let in_its_name = one_in(&mut self.rng, 3) && !repeats;
         let rank = Rank {
             vote: self.rng.one_to_ten(),
             address: if in_its_name {
