@@ -327,7 +327,9 @@ impl Checks {
 impl Track {
     /// Remembers a vote; it is looked at only when the board takes office.
     fn hear(&mut self, board: &Board, packet: &Packet) {
-        if packet.bytes().first() != Some(&b'#') {
+        // What comes from the board's own address is its echo, or passes for it.
+        let own = board.network().map(|network| network.address);
+        if packet.bytes().first() != Some(&b'#') || own == Some(*packet.from.ip()) {
             return;
         }
         if board.epoch() != self.epoch {
