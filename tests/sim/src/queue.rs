@@ -42,9 +42,9 @@ pub enum Event {
     },
 }
 
-const PUT_BITS: u32 = 23;
 /// A schedule with more events, or with later ones, does not end.
-const PUT_MAX: u32 = 1 << PUT_BITS;
+const PUT_MAX: u32 = 5_000_000;
+const PUT_BITS: u32 = PUT_MAX.ilog2() + 1;
 const AT_MAX: Micros = 1 << (Micros::BITS - PUT_BITS);
 
 /// The events to come: each with its time, and in the lowest bits of the same
@@ -53,16 +53,19 @@ const AT_MAX: Micros = 1 << (Micros::BITS - PUT_BITS);
 pub struct Queue {
     entries: BinaryHeap<Reverse<(u64, Event)>>,
     put: u32,
+    /// When the last one that was taken out happened.
+    now: Micros,
 }
 
 impl Queue {
-    /// Puts an event in.
+    /// Puts an event in; not before one that was taken out.
     pub fn push(&mut self, at: Micros, event: Event) {
         self.put += 1;
         assert!(
             self.put < PUT_MAX && at < AT_MAX,
             "a schedule ends: {at} {event:?}"
         );
+        assert!(at >= self.now, "time goes on: {at} {event:?}");
         let key = at << PUT_BITS | u64::from(self.put);
         self.entries.push(Reverse((key, event)));
     }
@@ -76,6 +79,7 @@ impl Queue {
             return None;
         }
         PeekMut::pop(first);
+        self.now = at;
         Some((at, event))
     }
 }

@@ -748,29 +748,32 @@ impl World {
 
     /// The process wants a turn at its deadline, or before if input waits.
     fn schedule_timer(&mut self, at: usize) {
-        let host = &mut self.hosts[at];
-        if host.state != State::Running {
+        if self.hosts[at].state != State::Running {
             return;
         }
-        let waits = host.has_input();
-        let when = host.deadline.map(|deadline| {
-            if host.comes.0 != deadline {
-                host.comes = (deadline, host.clock.when(deadline));
-            }
-            let mut when = host.comes.1.max(self.now);
-            if self.machine.coarse_timers {
-                when = self.now + (when - self.now).next_multiple_of(1_000);
-            }
-            if self.machine.latency > 0 {
-                when += u64::from(self.rng.below(self.machine.latency));
-            }
-            when
-        });
-        match when {
-            Some(when) if waits => self.turns.bring_forward(at, when),
-            None if waits => {}
-            when => self.turns.set(at, when),
+        let due = self.due(at);
+        if !self.hosts[at].has_input() {
+            self.turns.set(at, due);
+        } else if let Some(due) = due {
+            self.turns.bring_forward(at, due);
         }
+    }
+
+    /// When the process's deadline wakes it, by true time.
+    fn due(&mut self, at: usize) -> Option<Micros> {
+        let host = &mut self.hosts[at];
+        let deadline = host.deadline?;
+        if host.comes.0 != deadline {
+            host.comes = (deadline, host.clock.when(deadline));
+        }
+        let mut when = host.comes.1.max(self.now);
+        if self.machine.coarse_timers {
+            when = self.now + (when - self.now).next_multiple_of(1_000);
+        }
+        if self.machine.latency > 0 {
+            when += u64::from(self.rng.below(self.machine.latency));
+        }
+        Some(when)
     }
 
     /// Tells the process which address its host has.
