@@ -305,9 +305,10 @@ impl Sessions {
                 return Worth::Refused(Refusal::Replayed);
             }
             Some(known) => {
-                let answered = question.spends(known.answered);
-                *known = newcomer;
-                known.answered = answered;
+                *known = Sender {
+                    answered: question.spends(known.answered),
+                    ..newcomer
+                };
             }
             None => self.remember(newcomer),
         }
@@ -374,15 +375,13 @@ impl Sessions {
         let Some((at, question)) = at.zip(at.and_then(|at| self.questions.get(at)).copied()) else {
             return Err(Refusal::Unverified);
         };
+        let spent = |sender: &mut Sender| sender.answered >= question.number;
         if question.to.is_some() {
             self.questions.remove(at);
-            return Ok(question);
+        } else if self.sender(from).is_some_and(spent) {
+            return Err(Refusal::Replayed);
         }
-        let spent = |sender: &mut Sender| sender.answered >= question.number;
-        match self.sender(from).is_some_and(spent) {
-            true => Err(Refusal::Replayed),
-            false => Ok(question),
-        }
+        Ok(question)
     }
 
     fn may_ask(&self, now: Instant, address: Ipv4Addr, why: Why) -> bool {
