@@ -132,15 +132,25 @@ fn r2_votes_that_overtake_their_call_count() {
     assert_eq!(counted, [62, 63, 64]);
 }
 
+/// A board in whose settled round 1 these and 10.0.0.66 voted, and which is about
+/// to hear that the latter has restarted: its vote is a first one.
+fn with_an_early_vote(others: &[Rank]) -> Lan {
+    let mut lan = Lan::plain(&[&[9, 5]]);
+    lan.call();
+    votes(&mut lan, rank(66, 7), 0, Epoch(1));
+    for &other in others {
+        votes(&mut lan, other, 0, Epoch(1));
+    }
+    lan.run(millis(300));
+    votes(&mut lan, rank(66, 8), flag::FRESH, Epoch(0));
+    lan
+}
+
 /// Its sender may have drawn anew for this VOTE, and that vote be on its way
 /// (R5).
 #[test]
 fn r5_a_vote_from_before_the_round_does_not_decide_it_at_once() {
-    let mut lan = Lan::plain(&[&[9, 5]]);
-    lan.call();
-    votes(&mut lan, rank(66, 7), 0, Epoch(1));
-    lan.run(millis(300));
-    votes(&mut lan, rank(66, 8), flag::FRESH, Epoch(0));
+    let mut lan = with_an_early_vote(&[]);
     lan.run(millis(90));
     lan.call();
     lan.run(millis(10));
@@ -153,12 +163,7 @@ fn r5_a_vote_from_before_the_round_does_not_decide_it_at_once() {
 /// Nor when the round turns out to be a later one (R3).
 #[test]
 fn r5_an_early_vote_decides_no_later_round_at_once() {
-    let mut lan = Lan::plain(&[&[9, 5]]);
-    lan.call();
-    votes(&mut lan, rank(66, 7), 0, Epoch(1));
-    votes(&mut lan, rank(67, 6), 0, Epoch(1));
-    lan.run(millis(300));
-    votes(&mut lan, rank(66, 8), flag::FRESH, Epoch(0));
+    let mut lan = with_an_early_vote(&[rank(67, 6)]);
     lan.run(millis(50));
     votes(&mut lan, rank(67, 3), flag::ASKING, Epoch(2));
     lan.run(millis(60));
@@ -172,11 +177,7 @@ fn r5_an_early_vote_decides_no_later_round_at_once() {
 /// The vote that its board has said since may be lost: it is asked for (R9).
 #[test]
 fn r9_a_board_that_voted_before_the_round_is_asked_for_its_vote() {
-    let mut lan = Lan::plain(&[&[9, 5]]);
-    lan.call();
-    votes(&mut lan, rank(66, 7), 0, Epoch(1));
-    lan.run(millis(300));
-    votes(&mut lan, rank(66, 8), flag::FRESH, Epoch(0));
+    let mut lan = with_an_early_vote(&[]);
     lan.run(millis(50));
     let from = lan.wire.len();
     lan.call();

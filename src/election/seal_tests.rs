@@ -296,13 +296,18 @@ fn two_calls_behind_one_another_count_once_each() {
     assert_eq!(lan.board(1).counters().of(Count::Replayed), 3);
 }
 
-/// The claim that answers a board's own question is a claim, and no VOTE (K2).
-#[test]
-fn a_claim_bound_to_a_question_counts_as_one() {
+/// Two boards that have met: the numbers of the master and of its slave.
+fn master_and_slave() -> (Lan, u8, u8) {
     let mut lan = lan(2, None, 1);
     lan.run(millis(6_300));
     let master = lan.in_office()[0];
-    let slave = 3 - master;
+    (lan, master, 3 - master)
+}
+
+/// The claim that answers a board's own question is a claim, and no VOTE (K2).
+#[test]
+fn a_claim_bound_to_a_question_counts_as_one() {
+    let (mut lan, master, slave) = master_and_slave();
     let now = lan.now;
     let board = lan.board(slave);
     let claims = board.counters().of(Count::Claim);
@@ -318,10 +323,7 @@ fn a_claim_bound_to_a_question_counts_as_one() {
 /// again with the introduction, and goes on: a vote alone would depose it (F3).
 #[test]
 fn an_introduction_to_the_own_master_tells_it_the_epoch_before_the_vote() {
-    let mut lan = lan(2, None, 1);
-    lan.run(millis(6_300));
-    let master = lan.in_office()[0];
-    let slave = 3 - master;
+    let (mut lan, master, slave) = master_and_slave();
     let (now, from) = (lan.now, lan.now);
     let later = lan.board(slave).epoch().next();
     lan.board(slave).epoch = later;
